@@ -1,0 +1,299 @@
+/**
+ * @file featurepool.h
+ * @brief The C ABI of Featurepool: pooling layers of convolutional networks, forward and backward.
+ *
+ * Calls are stateless and re-entrant. Tensors are described by plain descriptors; the data of a
+ * tensor is an argument of its own beside its descriptor (and not a field of it) so that a foreign
+ * caller's runtime sees every buffer that a call touches and keeps it alive until the call returns.
+ *
+ * Every function that can fail returns an ::fpool_status. When it is not ::FPOOL_OK, nothing was
+ * written to any output, and fpool_last_error() names the parameter, its value and what would be
+ * right. No call throws, aborts, or reads or writes outside the buffers that it was given.
+ *
+ * What each operator computes, edge cases included, is in docs/semantics.md.
+ */
+#ifndef FEATUREPOOL_FEATUREPOOL_H
+#define FEATUREPOOL_FEATUREPOOL_H
+
+#include <stdint.h>
+
+#if defined(FPOOL_BUILDING) && defined(__GNUC__)
+#define FPOOL_API __attribute__((visibility("default")))
+#else
+#define FPOOL_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Version of this interface; it changes when a call or a descriptor changes incompatibly. */
+#define FPOOL_ABI_VERSION 1
+
+/** Largest number of spatial axes (D, H, W). */
+#define FPOOL_MAX_SPATIAL_RANK 3
+
+/** Outcome of a call: ::FPOOL_OK or one of the FPOOL_ERROR_* codes. */
+typedef int32_t fpool_status;
+
+enum {
+  FPOOL_OK = 0,
+  /** A null pointer, or a parameter outside its range. */
+  FPOOL_ERROR_INVALID_ARGUMENT = 1,
+  /** Extents that do not fit the operator, the window or each other. */
+  FPOOL_ERROR_SHAPE_MISMATCH = 2,
+  /** A data type or layout that the operator has not, or that differs between tensors. */
+  FPOOL_ERROR_UNSUPPORTED_TYPE = 3,
+  /** A buffer that is too small, misaligned, or overlaps another that must be apart from it. */
+  FPOOL_ERROR_BAD_BUFFER = 4,
+  /** A mask entry that is no position of the window or plane it belongs to. */
+  FPOOL_ERROR_INDEX_OUT_OF_RANGE = 5,
+  /** Working memory could not be had. */
+  FPOOL_ERROR_OUT_OF_MEMORY = 6,
+  /** An environment variable of Featurepool holds a value that it does not have. */
+  FPOOL_ERROR_CONFIGURATION = 7,
+  /** A fault of Featurepool itself. */
+  FPOOL_ERROR_INTERNAL = 8
+};
+
+/** Element type of a tensor. */
+enum {
+  FPOOL_F32 = 1,
+  FPOOL_F64 = 2,
+  FPOOL_F16 = 3,
+  FPOOL_BF16 = 4,
+  FPOOL_I8 = 5,
+  FPOOL_U8 = 6,
+  FPOOL_I32 = 7,
+  FPOOL_I64 = 8
+};
+
+/** Order of the axes in memory. */
+enum {
+  /** Channels outside the spatial axes: NCW, NCHW, NCDHW. */
+  FPOOL_PLANAR = 0,
+  /** Channels innermost: NWC, NHWC, NDHWC. */
+  FPOOL_INTERLEAVED = 1
+};
+
+/**
+ * A dense tensor without its data.
+ *
+ * `extents` are in logical order whatever the layout: N, C, then the `spatial_rank` spatial extents
+ * (W | H, W | D, H, W); entries beyond `2 + spatial_rank` are ignored. N may be 0, every other
+ * extent is at least 1.
+ */
+typedef struct fpool_tensor {
+  /** FPOOL_F32 ... */
+  int32_t dtype;
+  /** FPOOL_PLANAR or FPOOL_INTERLEAVED. */
+  int32_t layout;
+  /** Number of spatial axes, 1 to 3. */
+  int32_t spatial_rank;
+  /** Must be 0. */
+  int32_t reserved;
+  int64_t extents[5];
+  /** Size of the data buffer in bytes; at least the product of the extents times the element size. */
+  int64_t byte_size;
+} fpool_tensor;
+
+/** How a window is padded. */
+enum {
+  /** `pad_begin` and `pad_end` as given. */
+  FPOOL_PAD_EXPLICIT = 0,
+  /** Output extent ceil(I/s); an odd total puts the extra element at the end. */
+  FPOOL_PAD_SAME_UPPER = 1,
+  /** Output extent ceil(I/s); an odd total puts the extra element at the begin. */
+  FPOOL_PAD_SAME_LOWER = 2,
+  /** No padding. */
+  FPOOL_PAD_VALID = 3
+};
+
+/**
+ * A pooling window. The arrays hold one entry per spatial axis of the tensors, outermost first
+ * (W | H, W | D, H, W); entries beyond `spatial_rank` are ignored.
+ *
+ * Output extent per axis: `floor((I + p0 + p1 - d(k-1) - 1 + (ceil ? s-1 : 0)) / s) + 1`, less one
+ * where ceil mode would start the last window beyond the input and its begin padding.
+ */
+typedef struct fpool_window {
+  int64_t kernel[3];
+  int64_t stride[3];
+  /** Elements of padding before and behind the input, less than the dilated kernel; explicit only. */
+  int64_t pad_begin[3];
+  int64_t pad_end[3];
+  int64_t dilation[3];
+  /** Number of spatial axes, 1 to 3. */
+  int32_t spatial_rank;
+  /** FPOOL_PAD_EXPLICIT ... */
+  int32_t padding;
+  /** Non-zero: round output extents up (`ceil_mode`); not with SAME padding. */
+  int32_t ceil_mode;
+  /** Must be 0. */
+  int32_t reserved;
+} fpool_window;
+
+/** What an average divides by. All zero: the number of taps inside the input. */
+typedef struct fpool_average {
+  /** Greater than 0: the divisor of every window, instead of any count. 0: none. */
+  int64_t divisor_override;
+  /** Non-zero: count taps in the padding too (those of ceil mode's overhang never). */
+  int32_t include_padding;
+  /** Must be 0. */
+  int32_t reserved;
+} fpool_average;
+
+/** What the indices of fpool_mask_expand() count from; all are logical (N, C, D, H, W) positions. */
+enum {
+  /** Within the plane (one channel of one image), row-major: PyTorch. */
+  FPOOL_INDEX_PLANE = 0,
+  /** Within the image, `channel*H*W + row*W + column`. */
+  FPOOL_INDEX_IMAGE = 1,
+  /** Within the tensor, row-major: ONNX `Indices`, storage_order 0. */
+  FPOOL_INDEX_TENSOR = 2,
+  /** Within the tensor, planes in column-major order: ONNX `Indices`, storage_order 1. */
+  FPOOL_INDEX_TENSOR_COLUMN_MAJOR = 3
+};
+
+/** Entry of a FPOOL_U8 mask for a window without a valid tap. */
+#define FPOOL_MASK_NONE_COMPACT 255
+/** Entry of a FPOOL_I32 mask, and of expanded indices, for a window without a valid tap. */
+#define FPOOL_MASK_NONE (-1)
+
+/* --- library ----------------------------------------------------------------------------------- */
+
+/** @return ::FPOOL_ABI_VERSION of the library. */
+FPOOL_API int32_t fpool_abi_version(void);
+
+/** @return the library's version, e.g. "0.1.0"; static storage. */
+FPOOL_API const char* fpool_version(void);
+
+/** @return sizeof(fpool_tensor) as compiled into the library. */
+FPOOL_API int64_t fpool_sizeof_tensor(void);
+
+/** @return sizeof(fpool_window) as compiled into the library. */
+FPOOL_API int64_t fpool_sizeof_window(void);
+
+/** @return sizeof(fpool_average) as compiled into the library. */
+FPOOL_API int64_t fpool_sizeof_average(void);
+
+/**
+ * @return the message of this thread's last refused call; "" when none was refused. Valid until the
+ *         thread's next refused call.
+ */
+FPOOL_API const char* fpool_last_error(void);
+
+/**
+ * @return the instruction-set tier in use ("SSE4", "AVX2", "AVX3", "NEON", "SVE2" ...): the best that
+ *         the processor has, capped by FEATUREPOOL_MAX_ISA. NULL, with a message, when that variable
+ *         names none of the library's tiers.
+ */
+FPOOL_API const char* fpool_active_isa(void);
+
+/**
+ * Sets the number of threads that one call may use, its caller included.
+ *
+ * @param[in] threads 1 to 1024, or 0 for the default: FEATUREPOOL_THREADS, else the processors that
+ *            this process may use (affinity and control group). Workers are shared by all callers.
+ */
+FPOOL_API fpool_status fpool_set_threads(int32_t threads);
+
+/** @return the number of threads one call may use; -1, with a message, if FEATUREPOOL_THREADS is bad. */
+FPOOL_API int32_t fpool_get_threads(void);
+
+/* --- geometry ---------------------------------------------------------------------------------- */
+
+/**
+ * Extents of the output of a pooling.
+ *
+ * @param[in]  x       input
+ * @param[in]  window  window of the same spatial rank
+ * @param[out] extents five entries, logical order; those beyond `2 + spatial_rank` are set to 1
+ */
+FPOOL_API fpool_status fpool_output_extents(const fpool_tensor* x, const fpool_window* window,
+                                            int64_t* extents);
+
+/* --- max --------------------------------------------------------------------------------------- */
+
+/**
+ * Max pooling: `y = max` over the window's taps inside the input.
+ *
+ * Ties go to the first tap in row-major order of the window; a NaN in the window gives NaN (the last
+ * one in row-major order); a window without a valid tap gives -inf, or the type's lowest value.
+ *
+ * @param[in]  x,x_data       input, FPOOL_F32 or FPOOL_U8, aligned to its element
+ * @param[in]  window         the window
+ * @param[in]  y,y_data       output of the extents of fpool_output_extents(), same type and layout
+ * @param[in]  mask,mask_data position of each maximum, of the extents and layout of `y`: FPOOL_U8
+ *                            (position within the window, row-major; windows of at most 255 taps) or
+ *                            FPOOL_I32 (position within the plane). Both NULL: no mask.
+ */
+FPOOL_API fpool_status fpool_max_forward(const fpool_tensor* x, const void* x_data,
+                                         const fpool_window* window,           //
+                                         const fpool_tensor* y, void* y_data,  //
+                                         const fpool_tensor* mask, void* mask_data);
+
+/**
+ * Gradient of max pooling: `dx[mask] += dy`, zero elsewhere; entries without a position are skipped.
+ * Bit-identical for every number of threads.
+ *
+ * @param[in] dy,dy_data     gradient of the output, FPOOL_F32
+ * @param[in] mask,mask_data the mask of the forward call
+ * @param[in] window         the window of the forward call
+ * @param[in] dx,dx_data     gradient of the input, of the extents and layout of the forward call's `x`;
+ *                           overwritten
+ */
+FPOOL_API fpool_status fpool_max_backward(const fpool_tensor* dy, const void* dy_data,
+                                          const fpool_tensor* mask, const void* mask_data,
+                                          const fpool_window* window,  //
+                                          const fpool_tensor* dx, void* dx_data);
+
+/**
+ * Flat indices of the maxima from a mask.
+ *
+ * @param[in] x                   the input of the forward call (its descriptor)
+ * @param[in] window              the window of the forward call
+ * @param[in] mask,mask_data      the mask of the forward call
+ * @param[in] index_base          FPOOL_INDEX_PLANE ...
+ * @param[in] indices,indices_data FPOOL_I64, extents and layout of `mask`; ::FPOOL_MASK_NONE where a
+ *                                window had no valid tap
+ */
+FPOOL_API fpool_status fpool_mask_expand(const fpool_tensor* x, const fpool_window* window,
+                                         const fpool_tensor* mask, const void* mask_data,
+                                         int32_t index_base,  //
+                                         const fpool_tensor* indices, void* indices_data);
+
+/* --- average ----------------------------------------------------------------------------------- */
+
+/**
+ * Average pooling: sum over the window's taps inside the input, divided as `average` says. u8 sums
+ * are exact and round half to even; a quotient beyond the type's range saturates. A window whose
+ * divisor is 0 (no tap inside the input) gives NaN, or 0 for integers.
+ *
+ * @param[in] x,x_data input, FPOOL_F32 or FPOOL_U8, aligned to its element
+ * @param[in] window   the window
+ * @param[in] average  the divisor
+ * @param[in] y,y_data output of the extents of fpool_output_extents(), same type and layout
+ */
+FPOOL_API fpool_status fpool_avg_forward(const fpool_tensor* x, const void* x_data,
+                                         const fpool_window* window, const fpool_average* average,
+                                         const fpool_tensor* y, void* y_data);
+
+/**
+ * Gradient of average pooling: every tap inside the input gets `dy / divisor`, accumulated.
+ *
+ * @param[in] dy,dy_data gradient of the output, FPOOL_F32
+ * @param[in] window     the window of the forward call
+ * @param[in] average    the divisor of the forward call
+ * @param[in] dx,dx_data gradient of the input, of the extents and layout of the forward call's `x`;
+ *                       overwritten
+ */
+FPOOL_API fpool_status fpool_avg_backward(const fpool_tensor* dy, const void* dy_data,
+                                          const fpool_window* window, const fpool_average* average,
+                                          const fpool_tensor* dx, void* dx_data);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* FEATUREPOOL_FEATUREPOOL_H */

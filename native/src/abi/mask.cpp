@@ -1,0 +1,169 @@
+#include "abi/mask.hpp"
+
+#include <algorithm>
+
+#include "geometry/error.hpp"
+
+namespace featurepool {
+namespace {
+
+struct Position {
+  std::int64_t d;
+  std::int64_t h;
+  std::int64_t w;
+};
+
+/** Splits a flat position into its three coordinates under extents `h` and `w`. */
+Position unflatten(std::int64_t flat, std::int64_t h, std::int64_t w) {
+  return {flat / w / h, flat / w % h, flat % w};
+}
+
+/** Calls `visit(entry, image, channel, output)` in memory order. */
+template <typename Visit>
+void for_each_entry(const Pooling& p, Visit visit) {
+  const Geometry& g = p.geometry;
+  const std::int64_t size = g.output_plane();
+  std::int64_t entry = 0;
+  for (std::int64_t n = 0; n < g.batch; ++n) {
+    if (p.layout == Layout::planar) {
+      for (std::int64_t c = 0; c < g.channels; ++c) {
+        for (std::int64_t o = 0; o < size; ++o) visit(entry++, n, c, o);
+      }
+    } else {
+      for (std::int64_t o = 0; o < size; ++o) {
+        for (std::int64_t c = 0; c < g.channels; ++c) visit(entry++, n, c, o);
+      }
+    }
+  }
+}
+
+/** Input position of a tap, given by its ordinal, of the window at output `o`. */
+Position tap_position(const Geometry& g, std::int64_t o, std::int64_t ordinal) {
+  const Position output = unflatten(o, g.h().output, g.w().output);
+  const Position tap = unflatten(ordinal, g.h().kernel, g.w().kernel);
+  return {g.d().position(output.d, tap.d), g.h().position(output.h, tap.h),
+          g.w().position(output.w, tap.w)};
+}
+
+bool inside(const Geometry& g, const Position& at) {
+  return at.d >= 0 && at.d < g.d().input && at.h >= 0 && at.h < g.h().input && at.w >= 0 &&
+         at.w < g.w().input;
+}
+
+[[noreturn]] void refuse_entry(std::int64_t entry, std::int64_t value, const char* limit,
+                               std::int64_t most) {
+  fail(FPOOL_ERROR_INDEX_OUT_OF_RANGE, "mask_data[", entry, "] is ", value, "; it must be ", limit,
+       most, ", or the mark of no position");
+}
+
+void check_compact(const Pooling& p) {
+  const Geometry& g = p.geometry;
+  const auto* mask = static_cast<const std::uint8_t*>(p.mask);
+  const std::int64_t taps = g.taps();
+  // A branch-free pass over each block: the common answer is that all is well.
+  constexpr std::int64_t kBlock = 4096;
+  const std::int64_t size = g.output_size();
+  for (std::int64_t begin = 0; begin < size; begin += kBlock) {
+    const std::int64_t end = std::min(size, begin + kBlock);
+    const auto most = static_cast<std::uint8_t>(taps - 1);
+    std::uint8_t bad = 0;
+    for (std::int64_t i = begin; i < end; ++i) {
+      bad |= static_cast<std::uint8_t>(mask[i] > most) &
+             static_cast<std::uint8_t>(mask[i] != FPOOL_MASK_NONE_COMPACT);
+    }
+    if (bad == 0) continue;
+    for (std::int64_t i = begin; i < end; ++i) {
+      if (mask[i] > most && mask[i] != FPOOL_MASK_NONE_COMPACT) {
+        refuse_entry(i, mask[i], "a position within the window, 0 to ", taps - 1);
+      }
+    }
+  }
+  if (!g.d().padded() && !g.h().padded() && !g.w().padded()) return;
+  const Span d = g.d().interior();
+  const Span h = g.h().interior();
+  const Span w = g.w().interior();
+  const auto within = [](const Span& span, std::int64_t i) {
+    return i >= span.begin && i < span.end;
+  };
+  // Only windows that reach over an edge can name a tap outside the input.
+  const std::int64_t channels = p.layout == Layout::planar ? 1 : g.channels;
+  const std::int64_t blocks = p.layout == Layout::planar ? g.planes() : g.batch;
+  std::int64_t entry = 0;
+  for (std::int64_t block = 0; block < blocks; ++block) {
+    for (std::int64_t od = 0; od < g.d().output; ++od) {
+      for (std::int64_t oh = 0; oh < g.h().output; ++oh) {
+        const bool inner_row = within(d, od) && within(h, oh);
+        const std::int64_t row = (od * g.h().output + oh) * g.w().output;
+        for (std::int64_t ow = 0; ow < g.w().output; ++ow) {
+          if (inner_row && ow == w.begin && !w.empty()) {
+            entry += w.size() * channels;
+            ow = w.end - 1;
+            continue;
+          }
+          for (std::int64_t c = 0; c < channels; ++c, ++entry) {
+            if (mask[entry] == FPOOL_MASK_NONE_COMPACT) continue;
+            if (!inside(g, tap_position(g, row + ow, mask[entry]))) {
+              refuse_entry(entry, mask[entry],
+                           "the position of a tap inside the input, of the window's ", taps);
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+void check_indices(const Pooling& p) {
+  const auto* mask = static_cast<const std::int32_t*>(p.mask);
+  const std::int64_t plane = p.geometry.input_plane();
+  const std::int64_t size = p.geometry.output_size();
+  for (std::int64_t i = 0; i < size; ++i) {
+    if (mask[i] < FPOOL_MASK_NONE || mask[i] >= plane) {
+      refuse_entry(i, mask[i], "a position within the plane, 0 to ", plane - 1);
+    }
+  }
+}
+
+}  // namespace
+
+void check_mask_entries(const Pooling& p) {
+  if (p.mask_type == MaskType::position_u8) {
+    check_compact(p);
+  } else {
+    check_indices(p);
+  }
+}
+
+void expand_mask(const Pooling& p, std::int32_t index_base, std::int64_t* indices) {
+  const Geometry& g = p.geometry;
+  const auto* compact = static_cast<const std::uint8_t*>(p.mask);
+  const auto* index = static_cast<const std::int32_t*>(p.mask);
+  const std::int64_t plane = g.input_plane();
+  for_each_entry(p, [&](std::int64_t entry, std::int64_t n, std::int64_t c, std::int64_t o) {
+    const bool is_compact = p.mask_type == MaskType::position_u8;
+    const bool none = is_compact ? compact[entry] == FPOOL_MASK_NONE_COMPACT : index[entry] < 0;
+    if (none) {
+      indices[entry] = FPOOL_MASK_NONE;
+      return;
+    }
+    const Position at = is_compact ? tap_position(g, o, compact[entry])
+                                   : unflatten(index[entry], g.h().input, g.w().input);
+    const std::int64_t row_major = (at.d * g.h().input + at.h) * g.w().input + at.w;
+    switch (index_base) {
+      case FPOOL_INDEX_IMAGE:
+        indices[entry] = c * plane + row_major;
+        break;
+      case FPOOL_INDEX_TENSOR:
+        indices[entry] = (n * g.channels + c) * plane + row_major;
+        break;
+      case FPOOL_INDEX_TENSOR_COLUMN_MAJOR:
+        indices[entry] = (n * g.channels + c) * plane +
+                         (at.w * g.h().input + at.h) * g.d().input + at.d;
+        break;
+      default:
+        indices[entry] = row_major;
+    }
+  });
+}
+
+}  // namespace featurepool

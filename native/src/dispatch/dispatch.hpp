@@ -1,0 +1,44 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "dispatch/pooling.hpp"
+
+/**
+ * Choice of instruction set and kernel, and the run of a call on the process-wide threads.
+ *
+ * What is chosen follows FEATUREPOOL_MAX_ISA, FEATUREPOOL_KERNEL and FEATUREPOOL_THREADS, read once;
+ * a value that names nothing is an Error in every call, never a silent fallback.
+ */
+namespace featurepool::dispatch {
+
+/** Runs a checked call with the fastest kernel that accepts it. */
+void run(const Pooling& pooling);
+
+/** The tiers that this machine can run, slowest first. */
+std::vector<std::string> tiers();
+
+/** The tier in use. */
+const char* active_tier();
+
+/** Uses `tier` from now on; empty: what the environment says. For tests; not while calls run. */
+void use_tier(const std::string& tier);
+
+/** The kernels of an operation, fastest first, "reference" last. */
+std::vector<std::string> kernels(Operation operation);
+
+/** The kernel that run() would use for a call. */
+std::string kernel_for(const Pooling& pooling);
+
+/**
+ * Uses `kernel` wherever it accepts the call and the reference elsewhere; empty: what the
+ * environment says. For tests and for comparing; not while calls run.
+ */
+void use_kernel(const std::string& kernel);
+
+/** Threads that one call may use; see fpool_set_threads(). */
+void set_threads(int threads);
+int get_threads();
+
+}  // namespace featurepool::dispatch

@@ -1,0 +1,185 @@
+#include "dispatch/threads.hpp"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <condition_variable>
+#include <cstdlib>
+#include <exception>
+#include <fstream>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <unsupported/Eigen/CXX11/ThreadPool>
+
+#include "dispatch/dispatch.hpp"
+#include "geometry/error.hpp"
+
+namespace featurepool::dispatch {
+namespace {
+
+constexpr int kMostThreads = 1024;
+
+// Ranges per thread: enough that one slow core does not hold up the call, few enough that taking
+// one costs nothing.
+constexpr std::int64_t kRangesPerThread = 4;
+
+/** The work of one parallel_for; shared, because a late worker may look at it after the call. */
+class Loop {
+ public:
+  Loop(std::int64_t items, std::int64_t ranges, const std::function<void(Span)>& body)
+      : items_(items), ranges_(ranges), body_(body) {}
+
+  /** Takes and runs ranges until none is left. */
+  void work() noexcept {
+    for (;;) {
+      const std::int64_t range = next_.fetch_add(1, std::memory_order_relaxed);
+      if (range >= ranges_) return;
+      try {
+        body_({range * items_ / ranges_, (range + 1) * items_ / ranges_});
+      } catch (...) {
+        const std::lock_guard lock(mutex_);
+        if (!error_) error_ = std::current_exception();
+      }
+      if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == ranges_) {
+        const std::lock_guard lock(mutex_);
+        finished_.notify_one();
+      }
+    }
+  }
+
+  /** Waits until every range has ended. */
+  void wait() {
+    std::unique_lock lock(mutex_);
+    finished_.wait(lock, [&] { return done_.load(std::memory_order_acquire) == ranges_; });
+    if (error_) std::rethrow_exception(error_);
+  }
+
+ private:
+  const std::int64_t items_;
+  const std::int64_t ranges_;
+  const std::function<void(Span)>& body_;
+  std::atomic<std::int64_t> next_{0};
+  std::atomic<std::int64_t> done_{0};
+  std::mutex mutex_;
+  std::condition_variable finished_;
+  std::exception_ptr error_;
+};
+
+/** Sleeping workers (no busy waiting): between calls the pool uses no processor time. */
+using Workers = Eigen::ThreadPool;
+
+/** The number of threads and the workers behind it, made at first need. */
+class Pool {
+ public:
+  int threads() {
+    const std::lock_guard lock(mutex_);
+    return resolved();
+  }
+
+  void set_threads(int threads) {
+    if (threads < 0 || threads > kMostThreads) {
+      fail(FPOOL_ERROR_INVALID_ARGUMENT, "threads is ", threads, "; it must be 1 to ",
+           kMostThreads, ", or 0 for the default");
+    }
+    std::shared_ptr<Workers> retired;  // joined outside the lock, once its last call has ended
+    const std::lock_guard lock(mutex_);
+    threads_ = threads;
+    retired.swap(workers_);
+  }
+
+  std::shared_ptr<Workers> workers() {
+    const std::lock_guard lock(mutex_);
+    const int threads = resolved();
+    if (threads > 1 && !workers_) {
+      workers_ = std::make_shared<Workers>(threads - 1, /*allow_spinning=*/false);
+    }
+    return workers_;
+  }
+
+ private:
+  int resolved() {
+    if (threads_ == 0) threads_ = default_threads();
+    return threads_;
+  }
+
+  static int default_threads() {
+    const char* text = std::getenv("FEATUREPOOL_THREADS");
+    if (text == nullptr || *text == '\0') return available_processors();
+    char* end = nullptr;
+    const long threads = std::strtol(text, &end, 10);
+    if (*end != '\0' || threads < 1 || threads > kMostThreads) {
+      fail(FPOOL_ERROR_CONFIGURATION, "FEATUREPOOL_THREADS is '", text, "'; it must be 1 to ",
+           kMostThreads);
+    }
+    return static_cast<int>(threads);
+  }
+
+  std::mutex mutex_;
+  int threads_ = 0;  // 0: the default, not yet asked for
+  std::shared_ptr<Workers> workers_;
+};
+
+Pool& pool() {
+  // Never destroyed: at process exit workers may still be asleep in it, and joining them from a
+  // static destructor of a library inside a JVM is asking for a deadlock.
+  static Pool* const instance = new Pool;
+  return *instance;
+}
+
+/** Processors' worth of time that the control group grants; infinity where it sets no limit. */
+double control_group_quota() {
+  std::string quota;
+  double period = 0;
+  if (std::ifstream v2("/sys/fs/cgroup/cpu.max"); v2 >> quota >> period) {
+    if (quota != "max" && period > 0) return std::atof(quota.c_str()) / period;
+    return std::numeric_limits<double>::infinity();
+  }
+  double microseconds = 0;
+  std::ifstream v1_quota("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
+  std::ifstream v1_period("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
+  if (v1_quota >> microseconds && v1_period >> period && microseconds > 0 && period > 0) {
+    return microseconds / period;
+  }
+  return std::numeric_limits<double>::infinity();
+}
+
+}  // namespace
+
+int available_processors() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  int processors = static_cast<int>(std::thread::hardware_concurrency());
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) processors = CPU_COUNT(&set);
+  const double quota = std::ceil(control_group_quota());
+  if (quota < processors) processors = static_cast<int>(quota);
+  return std::clamp(processors, 1, kMostThreads);
+}
+
+void set_threads(int threads) { pool().set_threads(threads); }
+
+int get_threads() { return pool().threads(); }
+
+void parallel_for(std::int64_t items, int threads, const std::function<void(Span)>& body) {
+  if (items <= 0) return;
+  const std::shared_ptr<Workers> workers = threads > 1 && items > 1 ? pool().workers() : nullptr;
+  if (!workers) {
+    body({0, items});
+    return;
+  }
+  threads = std::min(threads, workers->NumThreads() + 1);
+  const auto loop =
+      std::make_shared<Loop>(items, std::min(items, threads * kRangesPerThread), body);
+  const auto helpers = static_cast<int>(std::min<std::int64_t>(threads - 1, items - 1));
+  for (int i = 0; i < helpers; ++i) {
+    workers->Schedule([loop] { loop->work(); });
+  }
+  loop->work();
+  loop->wait();
+}
+
+}  // namespace featurepool::dispatch

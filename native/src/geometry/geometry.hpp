@@ -1,0 +1,96 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "featurepool/featurepool.h"
+
+namespace featurepool {
+
+/** Order of the axes in memory. */
+enum class Layout : std::int32_t { planar = FPOOL_PLANAR, interleaved = FPOOL_INTERLEAVED };
+
+/** A half-open range. */
+struct Span {
+  std::int64_t begin;
+  std::int64_t end;
+
+  std::int64_t size() const { return end - begin; }
+  bool empty() const { return end <= begin; }
+};
+
+/** One spatial axis of a window geometry: which input positions belong to which output position. */
+struct Axis {
+  std::int64_t input = 1;
+  std::int64_t output = 1;
+  std::int64_t kernel = 1;
+  std::int64_t stride = 1;
+  std::int64_t pad_begin = 0;
+  std::int64_t pad_end = 0;
+  std::int64_t dilation = 1;
+
+  /** Input position of tap 0 of the window at `o`; negative inside the begin padding. */
+  std::int64_t start(std::int64_t o) const { return o * stride - pad_begin; }
+
+  /** Input position of tap `t` of the window at `o`. */
+  std::int64_t position(std::int64_t o, std::int64_t t) const { return start(o) + t * dilation; }
+
+  /** Extent of the dilated kernel. */
+  std::int64_t reach() const { return dilation * (kernel - 1) + 1; }
+
+  /** The taps of the window at `o` that lie inside the input. */
+  Span taps(std::int64_t o) const;
+
+  /** How many taps of the window at `o` lie before the end of the end padding. */
+  std::int64_t padded_taps(std::int64_t o) const;
+
+  /** The output positions whose windows may hold input position `i` (all of them if dilation is 1). */
+  Span covering(std::int64_t i) const;
+
+  /** The output positions whose windows lie wholly inside the input. */
+  Span interior() const;
+
+  bool padded() const { return pad_begin > 0 || position(output - 1, kernel - 1) >= input; }
+  bool overlapping() const { return stride < reach(); }
+};
+
+/** A fixed-window pooling: batch, channels and the axes D, H, W (unit axes where the rank is less). */
+struct Geometry {
+  enum { D = 0, H = 1, W = 2 };
+
+  std::int64_t batch = 0;
+  std::int64_t channels = 1;
+  std::array<Axis, 3> axes;
+
+  const Axis& d() const { return axes[D]; }
+  const Axis& h() const { return axes[H]; }
+  const Axis& w() const { return axes[W]; }
+
+  std::int64_t planes() const { return batch * channels; }
+  std::int64_t input_plane() const { return d().input * h().input * w().input; }
+  std::int64_t output_plane() const { return d().output * h().output * w().output; }
+  std::int64_t input_size() const { return planes() * input_plane(); }
+  std::int64_t output_size() const { return planes() * output_plane(); }
+  std::int64_t taps() const { return d().kernel * h().kernel * w().kernel; }
+};
+
+/** Size in bytes of an element; 0 for a code that is no data type. */
+std::int64_t dtype_size(std::int32_t dtype);
+
+/** Name of a data type as the documentation writes it ("f32"). */
+const char* dtype_name(std::int32_t dtype);
+
+/** Product of the extents times the element size, all checked; `name` is for messages. */
+std::int64_t checked_byte_size(const fpool_tensor& tensor, const char* name);
+
+/** Checks the descriptor of a tensor on its own; throws an Error. */
+void check_tensor(const fpool_tensor* tensor, const char* name);
+
+/**
+ * The geometry of `window` over a tensor of the extents of `x`, padding mode resolved and output
+ * extents computed (SEMANTICS 1). Throws an Error that names the parameter that does not fit.
+ */
+Geometry make_geometry(const fpool_tensor& x, const fpool_window& window);
+
+}  // namespace featurepool
