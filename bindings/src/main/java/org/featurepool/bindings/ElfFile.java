@@ -74,7 +74,7 @@ final class ElfFile {
 
   private static ByteBuffer read(FileChannel channel, long position, int length)
       throws IOException {
-    if (channel.size() < position + length) {
+    if (position < 0 || channel.size() < position + length) {
       throw truncated(channel.size(), position + length);
     }
     ByteBuffer buffer = ByteBuffer.allocate(length).order(ByteOrder.LITTLE_ENDIAN);

@@ -1,0 +1,336 @@
+package org.featurepool.bindings;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.security.MessageDigest;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The loader, each time in a JVM of its own, through the same properties that users set. */
+class LoaderTest {
+  private static final List<Path> CLASS_PATH = List.of(Tools.CLASSES, Tools.TEST_CLASSES);
+
+  @TempDir Path folder;
+  private Path cache;
+
+  @BeforeEach
+  void nameCache() {
+    cache = folder.resolve("cache");
+  }
+
+  private static Tools.Run probe(String... options) {
+    return Tools.start(Tools.probe(CLASS_PATH, options)).await();
+  }
+
+  private Tools.Run probeJar() {
+    return probe("-Dfeaturepool.cache=" + cache);
+  }
+
+  private static Tools.Run probeFile(Path library) {
+    return probe("-Dfeaturepool.library=" + library);
+  }
+
+  private static void assertLoaded(Tools.Run run) {
+    assertEquals(0, run.exit(), run::output);
+    assertTrue(run.output().startsWith("available true\n"), run::output);
+    assertTrue(run.output().endsWith("error \n"), run::output);
+  }
+
+  /** The JVM lives, the failure says all that is in {@code parts}, and it is kept. */
+  private static void assertRefused(Tools.Run run, String... parts) {
+    assertEquals(0, run.exit(), run::output);
+    assertTrue(run.output().startsWith("available false\n"), run::output);
+    assertTrue(run.output().endsWith("same cause true\n"), run::output);
+    assertTrue(
+        run.output().contains("message java.lang.UnsatisfiedLinkError: Featurepool's native"),
+        run::output);
+    for (String part : parts) {
+      assertTrue(run.output().contains(part), () -> "no '" + part + "' in:\n" + run.output());
+    }
+  }
+
+  private List<Path> cached() throws IOException {
+    try (Stream<Path> files = Files.list(cache)) {
+      return files.toList();
+    }
+  }
+
+  private Path library(String name, byte[] content) throws IOException {
+    return Files.write(folder.resolve(name), content);
+  }
+
+  private Path fakeLibrary(int abi, int tensorSize) throws IOException {
+    String source =
+        """
+        #include <stdint.h>
+        int32_t fpool_abi_version(void) { return %d; }
+        int64_t fpool_sizeof_tensor(void) { return %d; }
+        """;
+    return Tools.compile(
+        folder.resolve("libfake.so"), source.formatted(abi, tensorSize), "-shared", "-fPIC");
+  }
+
+  @Test
+  void theJarsLibraryIsExtractedOnceToAFileNamedByItsChecksum() throws Exception {
+    assertLoaded(probeJar());
+    byte[] library = Files.readAllBytes(Tools.LIBRARY);
+    String checksum =
+        HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(library));
+    Path file = cache.resolve("libfeaturepool-" + checksum + ".so");
+    assertEquals(List.of(file), cached());
+    assertArrayEquals(library, Files.readAllBytes(file));
+    assertEquals("rwx------", PosixFilePermissions.toString(Files.getPosixFilePermissions(cache)));
+
+    Object inode = Files.getAttribute(file, "unix:ino");
+    Tools.Run second = probeJar();
+    assertLoaded(second);
+    assertTrue(second.lines().contains("path " + file), second::output);
+    assertEquals(inode, Files.getAttribute(file, "unix:ino"));
+    assertEquals(List.of(file), cached());
+  }
+
+  @Test
+  void theDefaultFolderIsTheUsersOwnInTheTemporaryFolder() {
+    Tools.Run run = probe("-Djava.io.tmpdir=" + folder, "-Duser.name=a/b c");
+    assertLoaded(run);
+    assertTrue(run.output().contains("path " + folder.resolve("featurepool-a_b_c")), run::output);
+  }
+
+  @Test
+  void aNamedLibraryIsTakenFirst() throws IOException {
+    Path own = library("own.so", Files.readAllBytes(Tools.LIBRARY));
+    Tools.Run run = probe("-Dfeaturepool.library=" + own, "-Dfeaturepool.cache=" + cache);
+    assertLoaded(run);
+    assertTrue(run.lines().contains("path " + own), run::output);
+    assertTrue(Files.notExists(cache));
+  }
+
+  @Test
+  void aMissingLibraryIsRefusedAndTheJarsIsNotTakenInItsPlace() {
+    Path missing = folder.resolve("missing.so");
+    Tools.Run run = probe("-Dfeaturepool.library=" + missing, "-Dfeaturepool.cache=" + cache);
+    assertRefused(run, "featurepool.library names " + missing + ", which is no file");
+    assertTrue(Files.notExists(cache));
+  }
+
+  @Test
+  void aTruncatedLibraryIsRefusedWhereverItEnds() throws IOException {
+    byte[] whole = Files.readAllBytes(Tools.LIBRARY);
+    for (int size : new int[] {0, 3, 63, 64, 200, whole.length / 2, whole.length - 1}) {
+      Path part = library("part.so", Arrays.copyOf(whole, size));
+      assertRefused(
+          probeFile(part), part.toString(), "it is truncated: it has " + size + " bytes", "cause");
+    }
+  }
+
+  @Test
+  void aFileThatIsNoLibraryIsRefused() throws IOException {
+    Path text = Files.writeString(folder.resolve("text.so"), "no library at all. ".repeat(10));
+    assertRefused(probeFile(text), text.toString(), "it is no shared library (no ELF file)");
+  }
+
+  @Test
+  void aProgramIsRefused() throws IOException {
+    Path program =
+        Tools.compile(folder.resolve("program"), "int main(void) { return 0; }\n", "-no-pie");
+    assertRefused(probeFile(program), "it is an ELF file but no shared library");
+  }
+
+  @Test
+  void aLibraryForAnotherArchitectureIsRefused() throws IOException {
+    byte[] bytes = Files.readAllBytes(Tools.LIBRARY);
+    bytes[18] = (byte) 183;
+    assertRefused(
+        probeFile(library("arm.so", bytes)), "it is a library for aarch64, and this is x86_64");
+  }
+
+  @Test
+  void aLibraryThatLacksItsOwnLibrariesIsRefusedWithTheLoadersReason() throws IOException {
+    Path needed =
+        Tools.compile(
+            folder.resolve("libgone.so"), "int gone(void) { return 1; }\n", "-shared", "-fPIC");
+    Path library =
+        Tools.compile(
+            folder.resolve("libneedy.so"),
+            "int gone(void);\nint f(void) { return gone(); }\n",
+            "-shared",
+            "-fPIC",
+            "-L" + folder,
+            "-Wl,--no-as-needed",
+            "-lgone");
+    Files.delete(needed);
+    assertRefused(
+        probeFile(library),
+        "the system's loader refuses it",
+        "libgone.so",
+        "cause java.lang.UnsatisfiedLinkError");
+  }
+
+  @Test
+  void aLibraryThatIsNotFeaturepoolIsRefused() throws IOException {
+    Path other =
+        Tools.compile(
+            folder.resolve("other.so"), "int f(void) { return 1; }\n", "-shared", "-fPIC");
+    assertRefused(probeFile(other), "it is no Featurepool library: it has no fpool_abi_version");
+  }
+
+  @Test
+  void anotherAbiVersionIsRefused() throws IOException {
+    assertRefused(
+        probeFile(fakeLibrary(99, 64)),
+        "it is of another version: its ABI version is 99, this binding needs 1");
+  }
+
+  @Test
+  void anotherDescriptorSizeIsRefused() throws IOException {
+    assertRefused(
+        probeFile(fakeLibrary(1, 8)),
+        "it is of another version: its sizeof(fpool_tensor) is 8, this binding needs 64");
+  }
+
+  @Test
+  void anUnwritableFolderIsRefused() throws IOException {
+    Path file = Files.writeString(folder.resolve("file"), "");
+    cache = file.resolve("cache");
+    assertRefused(
+        probeJar(),
+        "cannot be extracted to the folder " + cache,
+        "name a writable folder of your own with -Dfeaturepool.cache=FOLDER",
+        "cause java.nio.file.");
+  }
+
+  @Test
+  void aFolderThatOthersMayWriteToIsRefused() throws IOException {
+    Files.createDirectory(cache);
+    Files.setPosixFilePermissions(cache, PosixFilePermissions.fromString("rwxrwx---"));
+    assertRefused(probeJar(), cache.toString(), "rwxrwx--- let other users write to it");
+  }
+
+  @Test
+  void aFolderOfAnotherUserIsRefused() throws IOException {
+    int user = (Integer) Files.getAttribute(folder, "unix:uid");
+    if (user == 0) {
+      Files.createDirectory(cache);
+      Files.setAttribute(cache, "unix:uid", 65534);
+    } else {
+      cache = Path.of("/usr");
+    }
+    assertRefused(probeJar(), "it belongs to user ", "this process runs as user " + user);
+  }
+
+  @Test
+  void aSymbolicLinkIsRefused() throws IOException {
+    Files.createSymbolicLink(cache, Files.createDirectory(folder.resolve("target")));
+    assertRefused(probeJar(), "it is a symbolic link or a file, not a folder");
+  }
+
+  @Test
+  void aFileSystemWithoutExecutionIsNamedAsTheReason() throws IOException {
+    Path mount = Files.createDirectory(folder.resolve("noexec"));
+    List<String> isolate = List.of("unshare", "--user", "--map-root-user", "--mount", "sh", "-c");
+    String mounting = "mount -t tmpfs -o noexec tmpfs '" + mount + "'";
+    List<String> attempt = new ArrayList<>(isolate);
+    attempt.add(mounting);
+    assumeTrue(
+        Tools.isInstalled("unshare") && Tools.start(attempt).await().exit() == 0,
+        "this system lets nobody mount a file system of their own");
+
+    List<String> command = new ArrayList<>(isolate);
+    command.add(mounting + " && exec \"$@\"");
+    command.add("sh");
+    command.addAll(Tools.probe(CLASS_PATH, "-Dfeaturepool.cache=" + mount.resolve("cache")));
+    assertRefused(
+        Tools.start(command).await(),
+        "its file system is mounted noexec",
+        "-Dfeaturepool.cache=FOLDER",
+        "cause java.lang.UnsatisfiedLinkError");
+  }
+
+  @Test
+  void aDamagedExtractedFileIsReplaced() throws IOException {
+    assertLoaded(probeJar());
+    Path file = cached().getFirst();
+    byte[] whole = Files.readAllBytes(file);
+
+    try (RandomAccessFile damaged = new RandomAccessFile(file.toFile(), "rw")) {
+      damaged.setLength(whole.length / 2);
+    }
+    assertLoaded(probeJar());
+    assertArrayEquals(whole, Files.readAllBytes(file));
+
+    byte[] flipped = whole.clone();
+    flipped[whole.length / 3] ^= 1;
+    Files.write(file, flipped);
+    assertLoaded(probeJar());
+    assertArrayEquals(whole, Files.readAllBytes(file));
+    assertEquals(List.of(file), cached());
+  }
+
+  @Test
+  void aFileThatCannotBeReplacedIsAmongTheCauses() throws IOException {
+    assertLoaded(probeJar());
+    Path file = cached().getFirst();
+    Files.delete(file);
+    // A folder with content cannot be replaced by a rename, whoever the user is.
+    Files.createDirectories(file.resolve("content"));
+    assertRefused(
+        probeJar(),
+        "cannot be extracted to the folder " + cache,
+        "suppressed java.io.IOException: " + file + " does not hold the jar's library",
+        "cause java.nio.file.FileSystemException");
+    assertEquals(List.of(file), cached());
+  }
+
+  @Test
+  void severalJvmsAtOnceExtractTheSameFile() throws IOException {
+    List<Tools.Running> probes = new ArrayList<>();
+    for (int i = 0; i < 4; i++) {
+      probes.add(Tools.start(Tools.probe(CLASS_PATH, "-Dfeaturepool.cache=" + cache)));
+    }
+    for (Tools.Running probe : probes) {
+      assertLoaded(probe.await());
+    }
+    assertEquals(1, cached().size(), () -> "more than the library");
+    assertArrayEquals(Files.readAllBytes(Tools.LIBRARY), Files.readAllBytes(cached().getFirst()));
+  }
+
+  @Test
+  void anUnsupportedPlatformIsToldWhichThereAre() {
+    assertRefused(
+        probe("-Dos.arch=riscv64"),
+        "the jar has no library for linux-riscv64, only for linux-x86_64",
+        "-Dfeaturepool.library=FILE");
+  }
+
+  @Test
+  void deniedNativeAccessIsToldApart() {
+    List<String> command =
+        Tools.java(CLASS_PATH, "--illegal-native-access=deny", "-Dfeaturepool.cache=" + cache);
+    assertRefused(
+        Tools.start(command).await(),
+        "--enable-native-access=org.featurepool.bindings",
+        "cause java.lang.IllegalCallerException");
+  }
+
+  @Test
+  void everyPlatformOfTheListIsAmongTheClasses() {
+    for (String platform : NativeLibrary.PLATFORMS) {
+      assertTrue(
+          NativeLibrary.class.getResource(platform + "/libfeaturepool.so") != null, platform);
+    }
+  }
+}

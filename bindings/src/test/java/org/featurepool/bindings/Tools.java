@@ -1,0 +1,110 @@
+package org.featurepool.bindings;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/** Programs that the tests run, and where they find the project's files. */
+final class Tools {
+  static final Path MODULE = Path.of(System.getProperty("basedir", "")).toAbsolutePath();
+  static final Path HEADER = MODULE.resolve("../native/include/featurepool/featurepool.h");
+  static final Path CLASSES = MODULE.resolve("target/classes");
+  static final Path TEST_CLASSES = MODULE.resolve("target/test-classes");
+
+  /** The library that the build put among the classes. */
+  static final Path LIBRARY =
+      CLASSES.resolve("org/featurepool/bindings/linux-x86_64/libfeaturepool.so");
+
+  private Tools() {}
+
+  /** What a program did. */
+  record Run(int exit, String output) {
+    List<String> lines() {
+      return output.lines().toList();
+    }
+  }
+
+  /** A program under way. */
+  record Running(Process process, List<String> command) {
+    Run await() {
+      try {
+        // Read first: a program that fills the pipe would never end.
+        byte[] output = process.getInputStream().readAllBytes();
+        return new Run(process.waitFor(), new String(output, StandardCharsets.UTF_8));
+      } catch (IOException failure) {
+        throw new UncheckedIOException(failure);
+      } catch (InterruptedException failure) {
+        Thread.currentThread().interrupt();
+        throw new IllegalStateException(command + " was interrupted", failure);
+      }
+    }
+  }
+
+  static Running start(List<String> command) {
+    try {
+      ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
+      // Options for the JVM of the tests are no concern of the JVMs that they start.
+      builder.environment().keySet().removeAll(List.of("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS"));
+      Process process = builder.start();
+      process.getOutputStream().close();
+      return new Running(process, command);
+    } catch (IOException failure) {
+      throw new UncheckedIOException(failure);
+    }
+  }
+
+  static Run run(String... command) {
+    return start(List.of(command)).await();
+  }
+
+  /** Runs a program that must succeed and returns its output. */
+  static Run require(String... command) {
+    Run run = run(command);
+    if (run.exit() != 0) {
+      throw new IllegalStateException(
+          Arrays.toString(command) + " ended with " + run.exit() + ":\n" + run.output());
+    }
+    return run;
+  }
+
+  /** The command that starts {@link LoaderProbe} on a class path, with native access. */
+  static List<String> probe(List<Path> classPath, String... options) {
+    List<String> all = new ArrayList<>(List.of("--enable-native-access=ALL-UNNAMED"));
+    all.addAll(List.of(options));
+    return java(classPath, all.toArray(String[]::new));
+  }
+
+  /** The command that starts {@link LoaderProbe} on a class path. */
+  static List<String> java(List<Path> classPath, String... options) {
+    List<String> command = new ArrayList<>();
+    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+    command.addAll(List.of(options));
+    command.add("-cp");
+    command.add(String.join(":", classPath.stream().map(Path::toString).toList()));
+    command.add(LoaderProbe.class.getName());
+    return command;
+  }
+
+  /** Compiles C source to a program or, with {@code -shared -fPIC}, to a library. */
+  static Path compile(Path target, String source, String... options) throws IOException {
+    Path file = target.resolveSibling(target.getFileName() + ".c");
+    Files.writeString(file, source);
+    List<String> command =
+        new ArrayList<>(List.of("cc", "-std=c11", "-Wall", "-Wextra", "-Werror"));
+    command.addAll(List.of(options));
+    command.addAll(List.of("-o", target.toString(), file.toString()));
+    require(command.toArray(String[]::new));
+    return target;
+  }
+
+  /** Whether a program is on the PATH. */
+  static boolean isInstalled(String program) {
+    return Arrays.stream(System.getenv("PATH").split(":"))
+        .anyMatch(folder -> Files.isExecutable(Path.of(folder, program)));
+  }
+}
