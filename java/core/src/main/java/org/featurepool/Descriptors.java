@@ -1,0 +1,58 @@
+package org.featurepool;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import org.featurepool.bindings.ffi.fpool_average;
+import org.featurepool.bindings.ffi.fpool_tensor;
+import org.featurepool.bindings.ffi.fpool_window;
+
+/** Makes the native descriptors that calls are given; each is written once and never changed. */
+final class Descriptors {
+  private Descriptors() {}
+
+  /** Describes a tensor whose data has {@code byteSize} bytes. */
+  static MemorySegment tensor(Arena arena, DType dtype, Shape shape, long byteSize) {
+    MemorySegment tensor = fpool_tensor.allocate(arena);
+    fpool_tensor.dtype(tensor, dtype.code());
+    fpool_tensor.layout(tensor, shape.layout().code());
+    fpool_tensor.spatial_rank(tensor, shape.spatialRank());
+    fpool_tensor.byte_size(tensor, byteSize);
+    long[] extents = shape.extents();
+    for (int i = 0; i < extents.length; i++) {
+      fpool_tensor.extents(tensor, i, extents[i]);
+    }
+    return tensor;
+  }
+
+  /** Describes a window; the arrays have one entry per spatial axis. */
+  static MemorySegment window(
+      Arena arena,
+      long[] kernel,
+      long[] stride,
+      long[] padBegin,
+      long[] padEnd,
+      long[] dilation,
+      int padding,
+      boolean ceilMode) {
+    MemorySegment window = fpool_window.allocate(arena);
+    for (int i = 0; i < kernel.length; i++) {
+      fpool_window.kernel(window, i, kernel[i]);
+      fpool_window.stride(window, i, stride[i]);
+      fpool_window.pad_begin(window, i, padBegin[i]);
+      fpool_window.pad_end(window, i, padEnd[i]);
+      fpool_window.dilation(window, i, dilation[i]);
+    }
+    fpool_window.spatial_rank(window, kernel.length);
+    fpool_window.padding(window, padding);
+    fpool_window.ceil_mode(window, ceilMode ? 1 : 0);
+    return window;
+  }
+
+  /** Describes what an average divides by; {@code divisor} 0: a count of taps. */
+  static MemorySegment average(Arena arena, boolean includePadding, long divisor) {
+    MemorySegment average = fpool_average.allocate(arena);
+    fpool_average.include_padding(average, includePadding ? 1 : 0);
+    fpool_average.divisor_override(average, divisor);
+    return average;
+  }
+}

@@ -1,0 +1,52 @@
+package org.featurepool;
+
+import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.featurepool.bindings.NativeLibrary;
+import org.featurepool.bindings.ffi.featurepool_h;
+
+/** Turns the status of a native call into the exception that Java callers expect. */
+final class Status {
+  /** Where Java's parameters have other names than those of the C ABI. */
+  private static final Map<String, String> JAVA_NAMES =
+      Map.of("y", "out", "dy", "gradient", "dx", "inputGradient");
+
+  /** A parameter of the C ABI in a message: {@code y.extents}, {@code dy_data}. */
+  private static final Pattern PARAMETER =
+      Pattern.compile("\\b(x|y|dx|dy|mask|indices)(?:_data\\b|(?=\\.\\w))");
+
+  private Status() {}
+
+  /** Does nothing if {@code status} is {@code FPOOL_OK}, otherwise throws. */
+  static void check(int status) {
+    if (status != 0) {
+      // The message belongs to the thread: nothing may come between the call and this.
+      throw refusal(status, javaNames(NativeLibrary.lastError()));
+    }
+  }
+
+  private static RuntimeException refusal(int status, String message) {
+    if (status == featurepool_h.FPOOL_ERROR_OUT_OF_MEMORY()) {
+      throw new OutOfMemoryError(message);
+    }
+    if (status == featurepool_h.FPOOL_ERROR_INDEX_OUT_OF_RANGE()) {
+      return new IndexOutOfBoundsException(message);
+    }
+    if (status == featurepool_h.FPOOL_ERROR_INVALID_ARGUMENT()
+        || status == featurepool_h.FPOOL_ERROR_SHAPE_MISMATCH()
+        || status == featurepool_h.FPOOL_ERROR_UNSUPPORTED_TYPE()
+        || status == featurepool_h.FPOOL_ERROR_BAD_BUFFER()) {
+      return new IllegalArgumentException(message);
+    }
+    return new IllegalStateException(message);
+  }
+
+  private static String javaNames(String message) {
+    return PARAMETER
+        .matcher(message)
+        .replaceAll(
+            match ->
+                Matcher.quoteReplacement(JAVA_NAMES.getOrDefault(match.group(1), match.group(1))));
+  }
+}
