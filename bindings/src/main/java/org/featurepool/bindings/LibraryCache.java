@@ -55,20 +55,13 @@ final class LibraryCache {
               String.format(
                   "the jar's library cannot be extracted to the folder %s: %s; name a writable"
                       + " folder of your own with -D%s=FOLDER",
-                  folder, reason(failure), NativeLibrary.CACHE_PROPERTY),
+                  folder, NativeLibrary.reason(failure), NativeLibrary.CACHE_PROPERTY),
               failure);
       if (unusable != null) {
         report.addSuppressed(unusable);
       }
       throw report;
     }
-  }
-
-  /** The message with the exception's name, which alone tells a missing file from a denied one. */
-  private static String reason(IOException failure) {
-    return failure.getClass() == IOException.class
-        ? failure.getMessage()
-        : failure.getClass().getSimpleName() + ": " + failure.getMessage();
   }
 
   private static void prepare(Path folder) throws IOException {

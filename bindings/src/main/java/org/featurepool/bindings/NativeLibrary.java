@@ -9,6 +9,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -137,11 +138,14 @@ public final class NativeLibrary {
         throw new IOException(
             LIBRARY_PROPERTY + " names " + file + ", which is no file; right is libfeaturepool.so");
       }
-      open(file, LIBRARY_PROPERTY + " names " + file);
+      open(file, LIBRARY_PROPERTY + " names " + file, LIBRARY_PROPERTY);
       return file;
     }
     Path file = LibraryCache.extract(bundled(), cacheFolder());
-    open(file, "the jar's library for " + Host.platform() + " was extracted to " + file);
+    open(
+        file,
+        "the jar's library for " + Host.platform() + " was extracted to " + file,
+        CACHE_PROPERTY);
     return file;
   }
 
@@ -171,14 +175,20 @@ public final class NativeLibrary {
     return Path.of(System.getProperty("java.io.tmpdir"), "featurepool-" + user).toAbsolutePath();
   }
 
-  private static void open(Path file, String source) throws IOException {
+  /**
+   * Loads and checks {@code file}.
+   *
+   * @param source how the file was found, for messages
+   * @param property the property that would have another one found
+   */
+  private static void open(Path file, String source, String property) throws IOException {
     try {
       ElfFile.requireLoadable(file, Host.architecture());
       Host.requireProcessor();
       System.load(file.toString());
       requireAbi(file);
     } catch (IOException failure) {
-      throw new IOException(source + ": " + failure.getMessage(), failure);
+      throw new IOException(source + ": " + reason(failure), failure);
     } catch (IllegalCallerException failure) {
       throw new IOException(
           source
@@ -188,13 +198,19 @@ public final class NativeLibrary {
     } catch (UnsatisfiedLinkError failure) {
       String reason =
           Host.isMountedWithoutExecution(file)
-              ? "its file system is mounted noexec, so no library can be loaded from it; name a"
-                  + " folder on another with -D"
-                  + CACHE_PROPERTY
-                  + "=FOLDER"
+              ? "its file system is mounted noexec, so no library can be loaded from it; name one"
+                  + " on another file system with -D"
+                  + property
               : "the system's loader refuses it: " + failure.getMessage();
       throw new IOException(source + ": " + reason, failure);
     }
+  }
+
+  /** The message; before it the exception's name where that says what the message leaves out. */
+  static String reason(IOException failure) {
+    return failure instanceof FileSystemException
+        ? failure.getClass().getSimpleName() + ": " + failure.getMessage()
+        : failure.getMessage();
   }
 
   /**
@@ -205,13 +221,21 @@ public final class NativeLibrary {
       // In this very file: the loader's own lookup would also find the names in other libraries.
       SymbolLookup symbols = SymbolLookup.libraryLookup(file, arena);
       requireEqual(
-          "ABI version", intOf(symbols, "fpool_abi_version"), featurepool_h.FPOOL_ABI_VERSION());
+          "ABI version",
+          call(symbols, "fpool_abi_version", ValueLayout.JAVA_INT),
+          featurepool_h.FPOOL_ABI_VERSION());
       requireEqual(
-          "sizeof(fpool_tensor)", longOf(symbols, "fpool_sizeof_tensor"), fpool_tensor.sizeof());
+          "sizeof(fpool_tensor)",
+          call(symbols, "fpool_sizeof_tensor", ValueLayout.JAVA_LONG),
+          fpool_tensor.sizeof());
       requireEqual(
-          "sizeof(fpool_window)", longOf(symbols, "fpool_sizeof_window"), fpool_window.sizeof());
+          "sizeof(fpool_window)",
+          call(symbols, "fpool_sizeof_window", ValueLayout.JAVA_LONG),
+          fpool_window.sizeof());
       requireEqual(
-          "sizeof(fpool_average)", longOf(symbols, "fpool_sizeof_average"), fpool_average.sizeof());
+          "sizeof(fpool_average)",
+          call(symbols, "fpool_sizeof_average", ValueLayout.JAVA_LONG),
+          fpool_average.sizeof());
     }
   }
 
@@ -225,31 +249,19 @@ public final class NativeLibrary {
     }
   }
 
-  private static int intOf(SymbolLookup symbols, String function) throws IOException {
-    MethodHandle handle = handle(symbols, function, ValueLayout.JAVA_INT);
-    try {
-      return (int) handle.invokeExact();
-    } catch (Throwable failure) {
-      throw new IOException(function + " cannot be called", failure);
-    }
-  }
-
-  private static long longOf(SymbolLookup symbols, String function) throws IOException {
-    MethodHandle handle = handle(symbols, function, ValueLayout.JAVA_LONG);
-    try {
-      return (long) handle.invokeExact();
-    } catch (Throwable failure) {
-      throw new IOException(function + " cannot be called", failure);
-    }
-  }
-
-  private static MethodHandle handle(SymbolLookup symbols, String function, ValueLayout result)
+  private static long call(SymbolLookup symbols, String function, ValueLayout result)
       throws IOException {
     MemorySegment address =
         symbols
             .find(function)
             .orElseThrow(
                 () -> new IOException("it is no Featurepool library: it has no " + function));
-    return Linker.nativeLinker().downcallHandle(address, FunctionDescriptor.of(result));
+    MethodHandle handle =
+        Linker.nativeLinker().downcallHandle(address, FunctionDescriptor.of(result));
+    try {
+      return ((Number) handle.invoke()).longValue();
+    } catch (Throwable failure) {
+      throw new IOException(function + " cannot be called", failure);
+    }
   }
 }

@@ -256,7 +256,7 @@ class LoaderTest {
     assertRefused(
         Tools.start(command).await(),
         "its file system is mounted noexec",
-        "-Dfeaturepool.cache=FOLDER",
+        "name one on another file system with -Dfeaturepool.cache",
         "cause java.lang.UnsatisfiedLinkError");
   }
 
