@@ -38,6 +38,9 @@ import org.junit.jupiter.api.io.TempDir;
 class BindingTest {
   private static final String DESCRIPTOR = "$descriptor";
 
+  private static final Path GENERATED =
+      Tools.MODULE.resolve("src/main/java/org/featurepool/bindings/ffi");
+
   private static final Map<String, GroupLayout> STRUCTS =
       Map.of(
           "fpool_tensor", fpool_tensor.layout(),
@@ -89,6 +92,18 @@ class BindingTest {
       }
     }
     assertEquals(expected, actual);
+  }
+
+  @Test
+  void theBindingWasGeneratedFromTheHeadersPrototypes() throws IOException {
+    // All pointers are alike to the linker; only the names tell that two have changed places.
+    Set<String> actual =
+        Files.readAllLines(GENERATED.resolve("featurepool_h.java")).stream()
+            .map(line -> line.replaceFirst("^ *\\* ", ""))
+            .filter(line -> line.matches("[a-z].* \\*?fpool_\\w+\\(.*\\)"))
+            .map(CHeader::normal)
+            .collect(Collectors.toCollection(TreeSet::new));
+    assertEquals(header.prototypes(), actual);
   }
 
   @Test
@@ -184,8 +199,7 @@ class BindingTest {
 
   @Test
   void generatedFilesHoldNoPathOfAMachine() throws IOException {
-    Path generated = Tools.MODULE.resolve("src/main/java/org/featurepool/bindings/ffi");
-    try (var files = Files.list(generated)) {
+    try (var files = Files.list(GENERATED)) {
       for (Path file : files.toList()) {
         assertFalse(Files.readString(file).contains(".h:"), file::toString);
       }

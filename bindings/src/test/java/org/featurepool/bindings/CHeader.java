@@ -7,6 +7,8 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.function.Consumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -16,11 +18,13 @@ import java.util.regex.Pattern;
  *
  * @param constants value of every macro and enumerator
  * @param functions result and parameter types of every function, the result first
+ * @param prototypes every function's declaration in one line, in the manner of {@link #normal}
  * @param structs type of every field of every struct, with its length where it is an array
  */
 record CHeader(
     Map<String, Long> constants,
     Map<String, List<String>> functions,
+    Set<String> prototypes,
     Map<String, Map<String, String>> structs) {
   private static final Pattern COMMENT = Pattern.compile("/\\*.*?\\*/|//[^\\n]*", Pattern.DOTALL);
   private static final Pattern MACRO =
@@ -61,6 +65,7 @@ record CHeader(
           structs.put(m.group(1), fields);
         });
 
+    Set<String> prototypes = new TreeSet<>();
     Map<String, List<String>> functions = new LinkedHashMap<>();
     each(
         FUNCTION,
@@ -77,8 +82,18 @@ record CHeader(
             }
           }
           functions.put(m.group(2), types);
+          prototypes.add(normal(m.group(1) + " " + m.group(2) + "(" + m.group(3) + ")"));
         });
-    return new CHeader(constants, functions, structs);
+    return new CHeader(constants, functions, prototypes, structs);
+  }
+
+  /** A declaration without the freedom that C leaves in writing it. */
+  static String normal(String declaration) {
+    return declaration
+        .strip()
+        .replaceAll("\\s+", " ")
+        .replaceAll(" ?\\* ?", "* ")
+        .replace("(void)", "()");
   }
 
   private static void each(Pattern pattern, String text, Consumer<Matcher> action) {
