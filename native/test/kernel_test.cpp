@@ -1,0 +1,319 @@
+// Every kernel, at every instruction-set tier of the machine, against the oracle.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "dispatch/dispatch.hpp"
+#include "support/pooling_case.hpp"
+#include "support/random.hpp"
+
+namespace featurepool::testing {
+namespace {
+
+using Extents = std::vector<std::int64_t>;
+
+/** Windows of the kind that a kernel may be made for; the last is anything at all. */
+enum Family { k2_s2, k3_s2, stride_1, any, kFamilies };
+
+/** Rough work of a case, kept small enough for thousands of them. */
+std::int64_t work(const PoolingCase& c) {
+  const Geometry g = c.pooling(Operation::max_forward).geometry;
+  return g.input_size() + g.output_size() * std::min<std::int64_t>(g.taps(), 4000);
+}
+
+/** A case that the library may refuse; the caller draws again. */
+PoolingCase draw(Random& random, Operation operation) {
+  PoolingCase c;
+  const auto rank = static_cast<int>(random.one_in(5) ? 3 : random.one_in(4) ? 1 : 2);
+  const auto family = static_cast<Family>(random.between(0, kFamilies - 1));
+  const bool interleaved = random.one_in(2);
+  if (interleaved) c.interleaved();
+  c.batch(random.one_in(40) ? 0 : random.between(1, 2));
+  c.channels(interleaved ? random.between(1, random.one_in(2) ? 70 : 9) : random.between(1, 4));
+
+  Extents input(rank), kernel(rank), stride(rank), dilation(rank, 1), begin(rank), end(rank);
+  for (int i = 0; i < rank; ++i) {
+    const bool innermost = i == rank - 1;
+    const std::int64_t most = innermost && !interleaved ? 70 : rank == 3 ? 7 : 14;
+    input[i] = random.between(1, most);
+    switch (family) {
+      case k2_s2:
+        kernel[i] = stride[i] = 2;
+        break;
+      case k3_s2:
+        kernel[i] = 3;
+        stride[i] = 2;
+        break;
+      case stride_1:
+        kernel[i] = random.between(1, random.one_in(3) ? 13 : 5);
+        stride[i] = 1;
+        break;
+      default:
+        kernel[i] = random.between(1, 6);
+        stride[i] = random.between(1, 5);
+        dilation[i] = random.between(1, 3);
+        break;
+    }
+    const std::int64_t reach = dilation[i] * (kernel[i] - 1) + 1;
+    begin[i] = random.one_in(2) ? 0 : random.between(0, reach - 1);
+    end[i] = random.one_in(3) ? random.between(0, reach - 1) : begin[i];
+  }
+  if (rank > 1 && family != any && random.one_in(4)) {
+    // The kernel's window in the plane, one that is nearly it in depth or height.
+    kernel[0] = random.between(1, 3);
+    stride[0] = random.between(1, 3);
+    begin[0] = end[0] = 0;
+  }
+  c.input(input).kernel(kernel).stride(stride).dilation(dilation).pad(begin, end);
+  if (random.one_in(6)) {
+    c.padding(static_cast<std::int32_t>(random.between(FPOOL_PAD_SAME_UPPER, FPOOL_PAD_VALID)));
+  } else if (random.one_in(3)) {
+    c.ceil();
+  }
+
+  const bool forward = operation == Operation::max_forward || operation == Operation::avg_forward;
+  if (forward && random.one_in(2)) c.bytes();
+  std::int64_t taps = 1;
+  for (const std::int64_t extent : kernel) taps *= extent;
+  const MaskType compact =
+      taps <= FPOOL_MASK_NONE_COMPACT ? MaskType::position_u8 : MaskType::plane_i32;
+  switch (operation) {
+    case Operation::max_forward:
+      if (!random.one_in(3)) c.mask(random.one_in(3) ? MaskType::plane_i32 : compact);
+      break;
+    case Operation::max_backward:
+      c.mask(random.one_in(3) ? MaskType::plane_i32 : compact);
+      break;
+    default:
+      if (random.one_in(3)) c.include_padding();
+      if (random.one_in(5)) c.divisor(random.between(1, 30));
+      break;
+  }
+  constexpr Values kValues[] = {Values::uniform,  Values::ties,     Values::ties,
+                                Values::specials, Values::specials, Values::lowest};
+  c.values(random.one_in(12) ? Values::lowest : kValues[random.between(0, 4)]);
+  c.edge(random.one_in(3) ? Edge::begin : Edge::end);
+  return c;
+}
+
+std::uint64_t seed_of(Operation operation, int number) {
+  return static_cast<std::uint64_t>(operation) * 100'000'000 + static_cast<std::uint64_t>(number);
+}
+
+class GeneratedCases : public ::testing::TestWithParam<Operation> {};
+
+TEST_P(GeneratedCases, EveryKernelAtEveryTierEqualsTheOracle) {
+  const Operation operation = GetParam();
+  const int cases = case_count(2500);
+  accepted_runs().clear();
+  for (int i = 0; i < cases && !HasFailure();) {
+    const std::uint64_t seed = seed_of(operation, i);
+    Random random(seed);
+    PoolingCase c = draw(random, operation);
+    while (!c.valid() || work(c) > 200'000) c = draw(random, operation);
+    c.seed(seed).check(operation);
+    ++i;
+  }
+  // A kernel that no case reached has not been tested.
+  for (const std::string& kernel : dispatch::kernels(operation)) {
+    EXPECT_GE((accepted_runs()[{operation, kernel}]), cases / 50)
+        << "cases that reached kernel " << kernel << " of " << operation_name(operation);
+  }
+}
+
+/** Cases large enough to be shared out over threads. */
+TEST_P(GeneratedCases, EveryThreadCountGivesTheSameBits) {
+  const Operation operation = GetParam();
+  const int cases = case_count(400) / 10;
+  for (int i = 0; i < cases && !HasFailure(); ++i) {
+    const std::uint64_t seed = seed_of(operation, 1'000'000 + i);
+    Random random(seed);
+    PoolingCase c = draw(random, operation);
+    // Half the cases have few planes, which have to be split to be shared.
+    const bool split = random.one_in(2);
+    c.batch(split ? 1 : random.between(1, 3)).channels(split ? random.between(1, 2) : 9);
+    const std::int64_t side = split ? random.between(500, 700) : random.between(120, 200);
+    c.seed(seed).threads({1, 2, 5});
+    PoolingCase large = c;
+    switch (c.tensor().spatial_rank) {
+      case 1:
+        large.resize({side * side});
+        break;
+      case 2:
+        large.resize({side, side + random.between(-8, 8)});
+        break;
+      default:
+        large.resize({side / 10, side / 2, side / 4});
+        break;
+    }
+    if (!large.valid() || work(large) > 12'000'000) continue;
+    large.check(operation);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Kernels, GeneratedCases,
+                         ::testing::Values(Operation::max_forward, Operation::max_backward,
+                                           Operation::avg_forward, Operation::avg_backward),
+                         [](const auto& info) { return operation_name(info.param); });
+
+/** Checks all four operations; bytes where the operation has them. */
+void check_all(PoolingCase c) {
+  c.check(Operation::avg_forward);
+  c.check(Operation::avg_backward);
+  c.mask(MaskType::position_u8);
+  c.check(Operation::max_forward);
+  c.check(Operation::max_backward);
+  c.bytes();
+  c.check(Operation::max_forward);
+  c.check(Operation::avg_forward);
+}
+
+struct Window2D {
+  std::int64_t kernel;
+  std::int64_t stride;
+  std::int64_t pad;
+};
+
+constexpr Window2D kWindows[] = {{2, 2, 0}, {3, 2, 1}, {3, 1, 1}, {5, 3, 2}};
+
+/** Every width and every number of channels, so that every tail of every vector length occurs. */
+TEST(Tails, EveryWidth) {
+  for (const Window2D& window : kWindows) {
+    for (std::int64_t width = window.kernel; width <= 70 && !::testing::Test::HasFailure();
+         ++width) {
+      for (const Edge edge : {Edge::begin, Edge::end}) {
+        check_all(PoolingCase()
+                      .input({5, width})
+                      .kernel({window.kernel, window.kernel})
+                      .stride({window.stride, window.stride})
+                      .pad({window.pad, window.pad})
+                      .values(Values::specials)
+                      .seed(static_cast<std::uint64_t>(width))
+                      .edge(edge));
+      }
+    }
+  }
+}
+
+TEST(Tails, EveryNumberOfChannels) {
+  for (const Window2D& window : kWindows) {
+    for (std::int64_t channels = 1; channels <= 70 && !::testing::Test::HasFailure(); ++channels) {
+      for (const Edge edge : {Edge::begin, Edge::end}) {
+        check_all(PoolingCase()
+                      .interleaved()
+                      .channels(channels)
+                      .input({5, 6})
+                      .kernel({window.kernel, window.kernel})
+                      .stride({window.stride, window.stride})
+                      .pad({window.pad, window.pad})
+                      .values(Values::specials)
+                      .seed(static_cast<std::uint64_t>(channels))
+                      .edge(edge));
+      }
+    }
+  }
+}
+
+/** Larger than what a kernel may work on at a time. */
+TEST(LargeCases, LongRows) {
+  for (const std::int64_t width : {3001, 4096, 5003}) {
+    for (const Window2D& window : kWindows) {
+      check_all(PoolingCase()
+                    .input({6, width})
+                    .kernel({window.kernel, window.kernel})
+                    .stride({window.stride, window.stride})
+                    .pad({window.pad, window.pad})
+                    .values(Values::specials));
+    }
+  }
+}
+
+TEST(LargeCases, ManyChannels) {
+  for (const Window2D& window : kWindows) {
+    check_all(PoolingCase()
+                  .interleaved()
+                  .channels(4099)
+                  .input({5, 5})
+                  .kernel({window.kernel, window.kernel})
+                  .stride({window.stride, window.stride})
+                  .pad({window.pad, window.pad})
+                  .values(Values::specials));
+  }
+}
+
+TEST(LargeCases, LongOneDimensionalInput) {
+  for (const Window2D& window : kWindows) {
+    check_all(PoolingCase()
+                  .input({100'003})
+                  .kernel({window.kernel})
+                  .stride({window.stride})
+                  .pad({window.pad})
+                  .values(Values::specials)
+                  .threads({1, 2}));
+  }
+}
+
+TEST(LargeCases, LargeWindows) {
+  for (const std::int64_t side : {13, 31}) {
+    for (const bool interleaved : {false, true}) {
+      PoolingCase c;
+      if (interleaved) c.interleaved();
+      c.channels(3).input({40, 37}).kernel({side, side}).pad({side / 2, side / 2});
+      for (const Values values : {Values::uniform, Values::ties, Values::specials}) {
+        c.values(values);
+        c.mask(MaskType::plane_i32).check(Operation::max_forward);
+        c.check(Operation::max_backward);
+        c.check(Operation::avg_forward);
+        c.check(Operation::avg_backward);
+      }
+    }
+  }
+}
+
+/** One element more than f32 can count. */
+TEST(LargeCases, MoreElementsThanFloatCanCount) {
+  PoolingCase c;
+  c.input({16'777'217}).kernel({2}).stride({2}).ceil().mask(MaskType::plane_i32);
+  ASSERT_EQ(c.pooling(Operation::max_forward).geometry.w().output, 8'388'609);
+  c.check(Operation::max_forward);
+}
+
+/** u8 sums that 16 bits do not hold, and whose rounding shows every bit. */
+TEST(Averages, BytesOfLargeWindowsAreExact) {
+  for (const std::int64_t side : {16, 17, 33, 90}) {
+    for (const bool interleaved : {false, true}) {
+      PoolingCase c;
+      if (interleaved) c.interleaved();
+      c.bytes().channels(2).input({95, 97}).kernel({side, side}).stride({3, 3});
+      c.check(Operation::avg_forward);
+      c.include_padding().pad({side / 2, side / 2}).check(Operation::avg_forward);
+    }
+  }
+}
+
+TEST(Averages, BytesSaturateAndRoundHalfToEven) {
+  for (const std::int64_t divisor : {1, 2, 4, 1'000'000'007}) {
+    PoolingCase().bytes().input({9, 75}).kernel({2, 2}).stride({2, 2}).divisor(divisor).check(
+        Operation::avg_forward);
+  }
+}
+
+/** A sum of running differences would carry the first NaN or infinity through the rest of a row. */
+TEST(Averages, NonFiniteValuesStayInTheirWindows) {
+  for (const std::int64_t side : {3, 9, 25}) {
+    for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+      PoolingCase()
+          .input({30, 300})
+          .kernel({side, side})
+          .values(Values::specials)
+          .seed(seed)
+          .check(Operation::avg_forward);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace featurepool::testing
