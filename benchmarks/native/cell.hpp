@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dispatch/pooling.hpp"
+#include "featurepool/featurepool.h"
+#include "matrix.hpp"
+
+namespace featurepool::bench {
+
+/** A row of the matrix as a call of the C ABI. */
+struct Call {
+  Operation operation = Operation::max_forward;
+  bool with_mask = false;
+  bool global = false;
+  fpool_tensor x{};
+  fpool_tensor y{};
+  fpool_tensor mask{};
+  fpool_window window{};
+
+  std::int64_t read_bytes() const;
+  std::int64_t write_bytes() const;
+};
+
+/**
+ * The call of a row; none where there is no such operator yet.
+ *
+ * @throws std::invalid_argument if the row's window does not fit its tensor
+ */
+std::optional<Call> call_of(const Row& row);
+
+/** The kernel that such a call uses. */
+std::string kernel_for(const Call& call);
+
+/** Bytes at an address that is a multiple of 64, uninitialised. */
+class Buffer {
+ public:
+  explicit Buffer(std::int64_t size);
+
+  void* data() const { return data_.get(); }
+
+ private:
+  struct Free {
+    void operator()(void* data) const;
+  };
+  std::unique_ptr<void, Free> data_;
+};
+
+/** A call and its buffers: random input, and the mask of it where the call reads one. */
+class Cell {
+ public:
+  explicit Cell(const Call& call);
+
+  /** One call through the C ABI. @throws std::runtime_error with the message of a refusal */
+  void run();
+
+ private:
+  Call call_;
+  Buffer x_;
+  Buffer y_;
+  Buffer mask_;
+};
+
+}  // namespace featurepool::bench
