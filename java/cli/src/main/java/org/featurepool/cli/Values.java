@@ -1,0 +1,56 @@
+package org.featurepool.cli;
+
+import java.util.Arrays;
+import java.util.stream.Collectors;
+import picocli.CommandLine.ITypeConverter;
+import picocli.CommandLine.TypeConversionException;
+
+/** Whole numbers of an option, separated by commas. */
+final class Values {
+  private final long[] values;
+
+  private Values(long[] values) {
+    this.values = values;
+  }
+
+  int count() {
+    return values.length;
+  }
+
+  /** For messages: "1 value", "2 values". */
+  String countText() {
+    return values.length == 1 ? "1 value" : values.length + " values";
+  }
+
+  long[] toArray() {
+    return values.clone();
+  }
+
+  @Override
+  public String toString() {
+    return Arrays.stream(values).mapToObj(Long::toString).collect(Collectors.joining(","));
+  }
+
+  /** Tells whether {@code text} is meant as numbers, if perhaps wrong ones. */
+  static boolean looksNumeric(String text) {
+    return !text.isEmpty() && text.chars().noneMatch(Character::isLetter);
+  }
+
+  static Values parse(String text) {
+    try {
+      // -1: "3," has an empty second value, which is a mistake and not one value.
+      return new Values(Arrays.stream(text.split(",", -1)).mapToLong(Long::parseLong).toArray());
+    } catch (NumberFormatException e) {
+      throw new TypeConversionException(
+          "'" + text + "' is no list of whole numbers such as 3 or 3,3");
+    }
+  }
+
+  /** Makes values of what picocli read. */
+  static final class Converter implements ITypeConverter<Values> {
+    @Override
+    public Values convert(String text) {
+      return parse(text);
+    }
+  }
+}
