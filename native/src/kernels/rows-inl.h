@@ -1,0 +1,845 @@
+// The row engine: reduce the rows of a window vertically into one line, then the line horizontally.
+// The first half is the same for every layout; the second finds its taps by contiguous loads, after
+// a line of stride s was split into its s phases.
+#if defined(FEATUREPOOL_KERNELS_ROWS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef FEATUREPOOL_KERNELS_ROWS_INL_H_
+#undef FEATUREPOOL_KERNELS_ROWS_INL_H_
+#else
+#define FEATUREPOOL_KERNELS_ROWS_INL_H_
+#endif
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "hwy/highway.h"
+#include "kernels/plane_view.hpp"
+#include "kernels/scratch.hpp"
+#include "kernels/lanes-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace featurepool {
+namespace HWY_NAMESPACE {
+
+/** Combines taps [begin, end) of what `load(tap)` gives; in pairs of halves, so that errors of long
+ * sums grow with the logarithm of their length only. */
+template <class R, class Load>
+HWY_INLINE hn::Vec<typename R::D> CombineRun(const Load& load, std::int64_t begin,
+                                             std::int64_t end) {
+  auto value = load(begin);
+  for (std::int64_t i = begin + 1; i < end; ++i) value = R::Combine(value, load(i));
+  return value;
+}
+
+// Longest run of taps that is summed one after the other.
+constexpr std::int64_t kLongestRun = 16;
+
+template <class R, class Load>
+hn::Vec<typename R::D> CombineHalves(const Load& load, std::int64_t begin, std::int64_t end) {
+  if (end - begin <= kLongestRun) return CombineRun<R>(load, begin, end);
+  const std::int64_t middle = begin + (end - begin) / 2;
+  return R::Combine(CombineHalves<R>(load, begin, middle), CombineHalves<R>(load, middle, end));
+}
+
+template <class R, class Load>
+HWY_INLINE hn::Vec<typename R::D> CombineTaps(const Load& load, std::int64_t taps) {
+  return R::kIdempotent ? CombineRun<R>(load, 0, taps) : CombineHalves<R>(load, 0, taps);
+}
+
+/** Loads `part` elements of tap t from `rows[t] + x`. */
+template <class R>
+struct RowLoad {
+  const typename R::Element* const* rows;
+  std::int64_t x;
+  std::int64_t part;
+  HWY_INLINE hn::Vec<typename R::D> operator()(std::int64_t t) const {
+    return R::LoadPart(typename R::D(), rows[t] + x, part);
+  }
+};
+
+/** Reduces `count` rows over elements [0, size) into `line`; returns what the rows may hold. */
+template <class R, int kRows>
+HWY_INLINE int ReduceRowsOf(const typename R::Element* const* HWY_RESTRICT rows,
+                            std::int64_t count, std::int64_t size,
+                            typename R::Lane* HWY_RESTRICT line) {
+  const typename R::D d;
+  const hn::RebindToSigned<typename R::D> di;
+  const std::int64_t lanes = LaneCount(d);
+  if (kRows > 0) count = kRows;
+  auto sum = hn::Zero(d);
+  auto least = hn::Zero(di);
+  for (std::int64_t x = 0;;) {
+    const std::int64_t part = std::min(lanes, size - x);
+    hn::Vec<typename R::D> value;
+    if constexpr (R::kWatched) {
+      value = R::LoadPart(d, rows[0] + x, part);
+      auto seen = value;
+      least = hn::Min(least, hn::BitCast(di, value));
+      for (std::int64_t r = 1; r < count; ++r) {
+        const auto v = R::LoadPart(d, rows[r] + x, part);
+        seen = hn::Add(seen, v);
+        least = hn::Min(least, hn::BitCast(di, v));
+        value = R::Combine(value, v);
+      }
+      sum = hn::Add(sum, seen);
+    } else {
+      const RowLoad<R> load{rows, x, part};
+      value = kRows > 0 ? CombineRun<R>(load, 0, count) : CombineTaps<R>(load, count);
+    }
+    hn::StoreU(value, d, line + x);
+    if (x + lanes >= size) break;
+    x = std::min(x + lanes, size - lanes);  // the last vector overlaps its neighbour
+  }
+  if constexpr (R::kWatched) return Findings(d, sum, least);
+  return 0;
+}
+
+template <class R>
+HWY_NOINLINE int ReduceRows(const typename R::Element* const* rows, std::int64_t count,
+                            std::int64_t size, typename R::Lane* line) {
+  switch (count) {
+    case 1:
+      return ReduceRowsOf<R, 1>(rows, count, size, line);
+    case 2:
+      return ReduceRowsOf<R, 2>(rows, count, size, line);
+    case 3:
+      return ReduceRowsOf<R, 3>(rows, count, size, line);
+    default:
+      return ReduceRowsOf<R, 0>(rows, count, size, line);
+  }
+}
+
+/** line[i] = combination of a[i] and b[i] for i in [0, size), whole vectors (the overhang is ours). */
+template <class R>
+HWY_INLINE void CombineLines(const typename R::Lane* a, const typename R::Lane* b,
+                             std::int64_t size, typename R::Lane* line) {
+  const typename R::D d;
+  const std::int64_t lanes = LaneCount(d);
+  for (std::int64_t i = 0; i < size; i += lanes) {
+    hn::StoreU(R::Combine(hn::LoadU(d, a + i), hn::LoadU(d, b + i)), d, line + i);
+  }
+}
+
+template <typename T>
+HWY_INLINE void FillLine(T* line, std::int64_t size, T value) {
+  std::fill_n(line, std::max<std::int64_t>(0, size), value);
+}
+
+/** Splits `size` elements of `line` into phases: phase r holds elements r, r+s, r+2s ... */
+template <typename T>
+HWY_NOINLINE void SplitPhases(const T* HWY_RESTRICT line, std::int64_t size, std::int64_t stride,
+                              T* HWY_RESTRICT phases, std::int64_t pitch) {
+  const hn::ScalableTag<T> d;
+  const std::int64_t lanes = LaneCount(d);
+  const std::int64_t length = (size + stride - 1) / stride;
+  T* const p0 = phases;
+  T* const p1 = phases + pitch;
+  T* const p2 = phases + 2 * pitch;
+  T* const p3 = phases + 3 * pitch;
+  hn::Vec<decltype(d)> v0, v1, v2, v3;
+  switch (stride) {
+    case 2:
+      for (std::int64_t i = 0; i < length; i += lanes) {
+        const auto a = hn::LoadU(d, line + 2 * i);
+        const auto b = hn::LoadU(d, line + 2 * i + lanes);
+        hn::StoreU(hn::ConcatEven(d, b, a), d, p0 + i);
+        hn::StoreU(hn::ConcatOdd(d, b, a), d, p1 + i);
+      }
+      return;
+    case 3:
+      for (std::int64_t i = 0; i < length; i += lanes) {
+        hn::LoadInterleaved3(d, line + 3 * i, v0, v1, v2);
+        hn::StoreU(v0, d, p0 + i);
+        hn::StoreU(v1, d, p1 + i);
+        hn::StoreU(v2, d, p2 + i);
+      }
+      return;
+    case 4:
+      for (std::int64_t i = 0; i < length; i += lanes) {
+        hn::LoadInterleaved4(d, line + 4 * i, v0, v1, v2, v3);
+        hn::StoreU(v0, d, p0 + i);
+        hn::StoreU(v1, d, p1 + i);
+        hn::StoreU(v2, d, p2 + i);
+        hn::StoreU(v3, d, p3 + i);
+      }
+      return;
+    default:
+      for (std::int64_t r = 0; r < stride; ++r) {
+        for (std::int64_t i = 0, at = r; at < size; ++i, at += stride) {
+          phases[r * pitch + i] = line[at];
+        }
+      }
+  }
+}
+
+/** The inverse of SplitPhases over `length` positions per phase; strides 1 to 4 write whole vectors. */
+template <typename T>
+HWY_NOINLINE void JoinPhases(const T* HWY_RESTRICT phases, std::int64_t pitch,
+                             std::int64_t length, std::int64_t stride, T* HWY_RESTRICT line) {
+  const hn::ScalableTag<T> d;
+  const std::int64_t lanes = LaneCount(d);
+  const auto phase = [&](std::int64_t r, std::int64_t i) HWY_ATTR {
+    return hn::LoadU(d, phases + r * pitch + i);
+  };
+  switch (stride) {
+    case 1:
+      for (std::int64_t i = 0; i < length; i += lanes) hn::StoreU(phase(0, i), d, line + i);
+      return;
+    case 2:
+      for (std::int64_t i = 0; i < length; i += lanes) {
+        hn::StoreInterleaved2(phase(0, i), phase(1, i), d, line + 2 * i);
+      }
+      return;
+    case 3:
+      for (std::int64_t i = 0; i < length; i += lanes) {
+        hn::StoreInterleaved3(phase(0, i), phase(1, i), phase(2, i), d, line + 3 * i);
+      }
+      return;
+    case 4:
+      for (std::int64_t i = 0; i < length; i += lanes) {
+        hn::StoreInterleaved4(phase(0, i), phase(1, i), phase(2, i), phase(3, i), d, line + 4 * i);
+      }
+      return;
+    default:
+      for (std::int64_t r = 0; r < stride; ++r) {
+        for (std::int64_t i = 0; i < length; ++i) line[i * stride + r] = phases[r * pitch + i];
+      }
+  }
+}
+
+/** Loads tap t from `line + offsets[t]`. */
+template <class R>
+struct OffsetLoad {
+  const typename R::Lane* line;
+  const std::int64_t* offsets;
+  HWY_INLINE hn::Vec<typename R::D> operator()(std::int64_t t) const {
+    return hn::LoadU(typename R::D(), line + offsets[t]);
+  }
+};
+
+// From this many taps on, doubling beats taking them one by one.
+constexpr std::int64_t kLeastDoubling = 6;
+
+/**
+ * Combines windows of `kernel` taps, `dilation` apart, at stride 1 over a line, in place, in about
+ * log2(kernel) passes: result[i] covers line[i], line[i + dilation], ... . `line` is consumed and
+ * `spare` holds the partial result of a sum.
+ *
+ * @return the line that holds the result
+ */
+template <class R>
+HWY_NOINLINE typename R::Lane* SlideByDoubling(typename R::Lane* line, typename R::Lane* spare,
+                                               std::int64_t size, std::int64_t kernel,
+                                               std::int64_t dilation) {
+  std::int64_t width = 1;
+  if constexpr (R::kIdempotent) {
+    for (; 2 * width <= kernel; width *= 2) {
+      CombineLines<R>(line, line + width * dilation, size + (kernel - 2 * width) * dilation, line);
+    }
+    if (width < kernel) {
+      CombineLines<R>(line, line + (kernel - width) * dilation, size, line);
+    }
+    return line;
+  } else {
+    // A sum counts every tap once: the windows of the powers of two in `kernel`, one behind another.
+    std::int64_t covered = 0;
+    for (;; width *= 2) {
+      if ((kernel & width) != 0) {
+        if (covered == 0) {
+          std::copy_n(line, size, spare);
+        } else {
+          CombineLines<R>(spare, line + covered * dilation, size, spare);
+        }
+        covered += width;
+      }
+      if (covered == kernel) return spare;
+      CombineLines<R>(line, line + width * dilation, size + (kernel - 2 * width) * dilation, line);
+    }
+  }
+}
+
+/** Hands every vector of outputs [0, size) to `finish`; the last one overlaps its neighbour. */
+template <class D, class Finish, class Load>
+HWY_INLINE void WriteRow(D d, const Finish& finish, std::int64_t size, const Load& load,
+                         typename Finish::Element* HWY_RESTRICT row) {
+  const std::int64_t lanes = LaneCount(d);
+  for (std::int64_t o = 0;;) {
+    finish.Write(load(o), o, size - o, row);
+    if (o + lanes >= size) return;
+    o = finish.stream ? o + lanes : std::min(o + lanes, size - lanes);
+  }
+}
+
+/** Combines kTaps (0: `taps`) taps at `offsets` of a line. */
+template <class R, int kTaps>
+struct OffsetWindow {
+  const typename R::Lane* line;
+  const std::int64_t* offsets;
+  std::int64_t taps;
+  HWY_INLINE hn::Vec<typename R::D> operator()(std::int64_t o) const {
+    const OffsetLoad<R> load{line + o, offsets};
+    return kTaps > 0 ? CombineRun<R>(load, 0, kTaps) : CombineTaps<R>(load, taps);
+  }
+};
+
+/** The result as it stands in a line. */
+template <class R>
+struct LineLoad {
+  const typename R::Lane* line;
+  HWY_INLINE hn::Vec<typename R::D> operator()(std::int64_t o) const {
+    return hn::LoadU(typename R::D(), line + o);
+  }
+};
+
+/** Whether the rows of a call's output are best streamed past the caches, and can be. */
+inline bool CanStream(const Pooling& p, std::int64_t row_elements) {
+  const Geometry& g = p.geometry;
+  const std::int64_t element = dtype_size(p.dtype);
+  constexpr std::int64_t kLargestVector = 64;
+  return (g.input_size() + g.output_size()) * element > last_level_cache_bytes() &&
+         reinterpret_cast<std::uintptr_t>(p.output) % kLargestVector == 0 &&
+         row_elements * element % kLargestVector == 0;
+}
+
+/** What becomes of reduced lanes: here they are stored as they are. */
+template <class R>
+struct StoreAsIs {
+  using Element = typename R::Element;
+  bool stream;
+
+  explicit StoreAsIs(const Pooling& p) : stream(CanStream(p, PlaneView(p).w.output)) {}
+
+  /** Called before the rows of a column tile and before each of its rows. */
+  void StartTile(const PlaneView&, Span) {}
+  void StartRow(const PlaneView&, std::int64_t) {}
+
+  /** Writes the first `n` lanes (all, if there are fewer) at column `o` of a tile's output row. */
+  HWY_INLINE void Write(hn::Vec<typename R::D> v, std::int64_t o, std::int64_t n,
+                        Element* HWY_RESTRICT row) const {
+    const typename R::D d;
+    if (stream && n >= LaneCount(d)) {
+      hn::Stream(v, d, row + o);
+    } else {
+      StorePart(v, d, row + o, n);
+    }
+  }
+};
+
+/** The horizontal half of the row engine over one column tile. */
+template <class R>
+class Horizontal {
+ public:
+  using Lane = typename R::Lane;
+
+  /** Windows of `axis` over outputs [0, size) of a line that starts at the first window's tap 0. */
+  Horizontal(const Axis& axis, std::int64_t size)
+      : axis_(axis),
+        length_((size - 1) * axis.stride + axis.reach()),
+        doubling_(axis.stride == 1 && axis.kernel >= kLeastDoubling),
+        pitch_(axis.stride == 1 ? 0 : (length_ + axis.stride - 1) / axis.stride + kPitchSlack),
+        line_(length_),
+        spare_(axis.stride == 1 ? length_ : pitch_ * axis.stride) {
+    if (doubling_) return;
+    for (std::int64_t t = 0; t < axis.kernel; ++t) {
+      const std::int64_t at = t * axis.dilation;
+      offsets_.push_back(axis.stride == 1 ? at : at % axis.stride * pitch_ + at / axis.stride);
+    }
+  }
+
+  Lane* line() const { return line_.get(); }
+  std::int64_t length() const { return length_; }
+
+  /** Reduces the line and hands the vectors of outputs [0, size) to `finish`; consumes the line. */
+  template <class Finish>
+  HWY_INLINE void Run(std::int64_t size, const Finish& finish,
+                      typename Finish::Element* HWY_RESTRICT row) const {
+    const typename R::D d;
+    if (doubling_) {
+      const Lane* result =
+          SlideByDoubling<R>(line_.get(), spare_.get(), size, axis_.kernel, axis_.dilation);
+      WriteRow(d, finish, size, LineLoad<R>{result}, row);
+      return;
+    }
+    const Lane* source = line_.get();
+    if (axis_.stride > 1) {
+      SplitPhases(line_.get(), length_, axis_.stride, spare_.get(), pitch_);
+      source = spare_.get();
+    }
+    const std::int64_t* offsets = offsets_.data();
+    switch (axis_.kernel) {
+      case 2:
+        WriteRow(d, finish, size, OffsetWindow<R, 2>{source, offsets, 2}, row);
+        return;
+      case 3:
+        WriteRow(d, finish, size, OffsetWindow<R, 3>{source, offsets, 3}, row);
+        return;
+      default:
+        WriteRow(d, finish, size, OffsetWindow<R, 0>{source, offsets, axis_.kernel}, row);
+    }
+  }
+
+ private:
+  static constexpr std::int64_t kPitchSlack = 128;
+
+  Axis axis_;
+  std::int64_t length_;
+  bool doubling_;
+  std::int64_t pitch_;
+  Line<Lane> line_;
+  Line<Lane> spare_;
+  std::vector<std::int64_t> offsets_;
+};
+
+/** The vertical half: lists the rows of a window that lie inside the input. */
+template <typename Element>
+class WindowRows {
+ public:
+  explicit WindowRows(const PlaneView& view) : view_(view) {
+    rows_.resize(static_cast<std::size_t>(view.d.kernel * view.h.kernel));
+  }
+
+  /** The rows of output row `row` (depth and height as one number), at input column `x`. */
+  std::int64_t List(const Element* plane, std::int64_t row, std::int64_t x) {
+    const std::int64_t od = row / view_.h.output;
+    const std::int64_t oh = row % view_.h.output;
+    const Span depth = view_.d.taps(od);
+    const Span height = view_.h.taps(oh);
+    std::int64_t count = 0;
+    for (std::int64_t td = depth.begin; td < depth.end; ++td) {
+      for (std::int64_t th = height.begin; th < height.end; ++th) {
+        rows_[static_cast<std::size_t>(count++)] =
+            plane +
+            (view_.d.position(od, td) * view_.h.input + view_.h.position(oh, th)) * view_.w.input +
+            x;
+      }
+    }
+    return count;
+  }
+
+  const Element* const* data() const { return rows_.data(); }
+
+ private:
+  const PlaneView& view_;
+  std::vector<const Element*> rows_;
+};
+
+/** Where the columns of one tile lie in the input and in the line of its windows. */
+struct TileColumns {
+  Span outputs;        ///< output columns
+  Span inputs;         ///< input columns that their windows hold
+  std::int64_t before; ///< line elements in the begin padding
+  std::int64_t after;  ///< line elements behind the last input column
+
+  TileColumns(const Axis& w, Span outputs) : outputs(outputs) {
+    const std::int64_t start = w.start(outputs.begin);
+    const std::int64_t end = w.start(outputs.end - 1) + w.reach();
+    inputs.begin = std::clamp<std::int64_t>(start, 0, w.input);
+    inputs.end = std::clamp<std::int64_t>(end, inputs.begin, w.input);
+    before = std::min(inputs.begin, end) - start;
+    after = end - start - before - inputs.size();
+  }
+
+  std::int64_t length() const { return before + inputs.size() + after; }
+
+  /** Fills the line's padding, before and behind the input's columns. */
+  template <typename T>
+  void Pad(T* line, T value) const {
+    FillLine(line, before, value);
+    FillLine(line + before + inputs.size(), after, value);
+  }
+};
+
+// A tile's line and its phases stay in the first-level cache.
+constexpr std::int64_t kTileElements = 2048;
+
+inline RowTiles OutputTiles(const PlaneView& view) {
+  const std::int64_t room = std::max(kTileElements - view.w.reach(), view.w.reach());
+  constexpr std::int64_t kWholeCacheLines = 64;
+  return {view.output_rows(), view.w.output,
+          room / view.w.stride / kWholeCacheLines * kWholeCacheLines + kWholeCacheLines};
+}
+
+// Longest dilated kernel along W and most rows of a window that the row engine takes; what is larger
+// is rare, and the working memory stays small.
+constexpr std::int64_t kMostReach = 16384;
+constexpr std::int64_t kMostRows = 4096;
+
+inline bool RowsAccept(const Pooling& p) {
+  if (!PlaneView::accepts(p)) return false;
+  const PlaneView view(p);
+  return view.w.reach() <= kMostReach && view.w.stride <= kMostReach &&
+         view.d.kernel * view.h.kernel <= kMostRows;
+}
+
+inline std::int64_t OutputRowItems(const Pooling& p) {
+  const PlaneView view(p);
+  return item_count(view.planes, OutputTiles(view));
+}
+
+/** Output row tile of a forward call: where its values go. */
+template <typename Element>
+Element* OutputTile(const Pooling& p, const PlaneView& view, const RowTiles::Item& item,
+                    Span outputs) {
+  return static_cast<Element*>(p.output) + item.plane * view.output_plane() +
+         item.row * view.w.output + outputs.begin;
+}
+
+/**
+ * Runs work items of a forward pooling through the row engine.
+ *
+ * @param finish what becomes of reduced lanes, as StoreAsIs
+ * @param redo   called with (item, output columns, findings) after a row tile whose input rows hold
+ *               what ReduceRows() notices
+ */
+template <class R, class Finish, class Redo>
+HWY_INLINE void ForwardRows(const Pooling& p, Span items, Finish finish, const Redo& redo) {
+  using Element = typename R::Element;
+  const PlaneView view(p);
+  const RowTiles tiles = OutputTiles(view);
+  const auto* x = static_cast<const Element*>(p.input);
+  const Horizontal<R> horizontal(view.w, tiles.tile);
+  WindowRows<Element> rows(view);
+  std::int64_t started = -1;
+  for (std::int64_t index = items.begin; index < items.end; ++index) {
+    const RowTiles::Item item = tiles.item(index);
+    const TileColumns columns(view.w, tiles.columns(item.tile));
+    if (item.tile != started) finish.StartTile(view, columns.outputs);
+    started = item.tile;
+    const std::int64_t count =
+        rows.List(x + item.plane * view.input_plane(), item.row, columns.inputs.begin);
+    int findings = 0;
+    if (count == 0 || columns.inputs.empty()) {
+      FillLine(horizontal.line(), columns.length(), R::Identity());
+    } else {
+      columns.Pad(horizontal.line(), R::Identity());
+      findings = ReduceRows<R>(rows.data(), count, columns.inputs.size(),
+                               horizontal.line() + columns.before);
+    }
+    finish.StartRow(view, item.row);
+    horizontal.Run(columns.outputs.size(), finish,
+                   OutputTile<Element>(p, view, item, columns.outputs));
+    if (findings != 0) redo(item, columns.outputs, findings);
+  }
+}
+
+// --- windows that slide by one row: each input row is combined twice, whatever the kernel ---------
+
+/** Combines a row into the lanes of `sum` (null: none yet); returns what the row may hold. */
+template <class R>
+HWY_NOINLINE int CombineRow(const typename R::Lane* sum, const typename R::Element* row,
+                            std::int64_t size, typename R::Lane* line) {
+  const int findings = ReduceRowsOf<R, 1>(&row, 1, size, line);
+  if (sum != nullptr) CombineLines<R>(line, sum, size, line);
+  return findings;
+}
+
+constexpr std::int64_t kLeastSlidingRows = 6;
+constexpr std::int64_t kSlidingBytes = 256 << 10;
+constexpr std::int64_t kMostSlidingBytes = 768 << 10;
+
+template <class R>
+RowTiles SlidingTiles(const PlaneView& view) {
+  const auto line = static_cast<std::int64_t>(sizeof(typename R::Lane)) * view.h.kernel;
+  const std::int64_t room =
+      std::max({kSlidingBytes / line - view.w.reach(), view.w.reach(), std::int64_t{64}});
+  return {view.output_rows(), view.w.output, room};
+}
+
+template <class R>
+bool SlidingAccepts(const Pooling& p) {
+  if (!RowsAccept(p)) return false;
+  const PlaneView view(p);
+  if (view.w.stride != 1 || view.h.stride != 1 || view.h.dilation != 1 || view.d.kernel != 1 ||
+      view.h.kernel < kLeastSlidingRows) {
+    return false;
+  }
+  // A sum's error grows with the run of rows; it stays within 2 ulp * sqrt(taps) of wide windows.
+  if (!R::kIdempotent && view.h.kernel > kLongestRun * p.geometry.w().kernel) return false;
+  const std::int64_t length = SlidingTiles<R>(view).tile + view.w.reach();
+  return static_cast<std::int64_t>(sizeof(typename R::Lane)) * view.h.kernel * length <=
+         kMostSlidingBytes;
+}
+
+template <class R>
+std::int64_t SlidingItems(const Pooling& p) {
+  const PlaneView view(p);
+  return item_count(view.planes, SlidingTiles<R>(view));
+}
+
+/**
+ * ForwardRows() for windows of stride 1 along H (van Herk 1992; Gil and Werman 1993): rows fall into
+ * blocks as long as the kernel; a window is the end of one block and the begin of the next, so it is
+ * the combination of a suffix and a prefix. Nothing is ever subtracted: it serves sums as well as
+ * maxima, a NaN stays in the windows that hold it, and blocks lie at fixed rows, so the bits do not
+ * depend on how the rows fall to threads.
+ */
+template <class R, class Finish, class Redo>
+HWY_INLINE void ForwardSliding(const Pooling& p, Span items, Finish finish, const Redo& redo) {
+  using Element = typename R::Element;
+  using Lane = typename R::Lane;
+  const PlaneView view(p);
+  const RowTiles tiles = SlidingTiles<R>(view);
+  const std::int64_t kernel = view.h.kernel;
+  const Horizontal<R> horizontal(view.w, tiles.tile);
+  const std::int64_t pitch = (horizontal.length() + 127) / 64 * 64;
+  const Line<Lane> suffixes(kernel * pitch);
+  const Line<Lane> prefix(pitch);
+  std::vector<const Lane*> suffix(static_cast<std::size_t>(kernel));
+  std::vector<int> findings(static_cast<std::size_t>(view.h.output + kernel));
+
+  for (std::int64_t index = items.begin; index < items.end;) {
+    const RowTiles::Item item = tiles.item(index);
+    const TileColumns columns(view.w, tiles.columns(item.tile));
+    const std::int64_t size = columns.inputs.size();
+    finish.StartTile(view, columns.outputs);
+    const std::int64_t depth = item.row / view.h.output;
+    const std::int64_t first_row = item.row % view.h.output;
+    const std::int64_t block = first_row / kernel * kernel;
+    const std::int64_t end_row = std::min({view.h.output, block + kernel,
+                                           first_row + items.end - index});
+    const Element* plane = static_cast<const Element*>(p.input) +
+                           item.plane * view.input_plane() +
+                           view.d.start(depth) * view.h.input * view.w.input +
+                           columns.inputs.begin;
+    // Rows are counted from the begin of the padding: the window at output o holds rows o to
+    // o + kernel - 1. Rows in the padding leave a suffix or prefix as it is.
+    const auto combine = [&](const Lane* sum, std::int64_t row, Lane* line) -> const Lane* {
+      const std::int64_t at = row - view.h.pad_begin;
+      findings[static_cast<std::size_t>(row)] = 0;
+      if (at < 0 || at >= view.h.input || size == 0) return sum;
+      findings[static_cast<std::size_t>(row)] =
+          CombineRow<R>(sum, plane + at * view.w.input, size, line);
+      return line;
+    };
+    const Lane* sum = nullptr;
+    for (std::int64_t row = block + kernel - 1; row >= first_row; --row) {
+      sum = combine(sum, row, suffixes.get() + (row - block) * pitch);
+      suffix[static_cast<std::size_t>(row - block)] = sum;
+    }
+    const Lane* head = nullptr;
+    std::int64_t next = block + kernel;
+    for (std::int64_t o = first_row; o < end_row; ++o, ++index) {
+      for (; next < o + kernel; ++next) head = combine(head, next, prefix.get());
+      const Lane* tail = suffix[static_cast<std::size_t>(o - block)];
+      Lane* line = horizontal.line() + columns.before;
+      if (head != nullptr && tail != nullptr) {
+        CombineLines<R>(tail, head, size, line);
+      } else if (head != nullptr || tail != nullptr) {
+        std::copy_n(head != nullptr ? head : tail, size, line);
+      } else {
+        FillLine(line, size, R::Identity());
+      }
+      columns.Pad(horizontal.line(), R::Identity());
+      const RowTiles::Item at{item.plane, item.tile, depth * view.h.output + o};
+      finish.StartRow(view, at.row);
+      horizontal.Run(columns.outputs.size(), finish,
+                     OutputTile<Element>(p, view, at, columns.outputs));
+      int found = 0;
+      if constexpr (R::kWatched) {
+        for (std::int64_t row = o; row < o + kernel; ++row) {
+          found |= findings[static_cast<std::size_t>(row)];
+        }
+      }
+      if (found != 0) redo(at, columns.outputs, found);
+    }
+  }
+}
+
+// --- kernel 2, stride 2 along W, nothing padded: straight from the rows to the output -------------
+
+inline bool PairsAccept(const Pooling& p) {
+  const Axis& w = p.geometry.w();
+  return p.layout == Layout::planar && w.kernel == 2 && w.stride == 2 && w.dilation == 1 &&
+         !w.padded() && p.geometry.d().kernel * p.geometry.h().kernel <= kLongestRun;
+}
+
+inline std::int64_t PairsItems(const Pooling& p) {
+  return PlaneView(p).planes * PlaneView(p).output_rows();
+}
+
+/** One output row of the pairs kernel. */
+template <class R, int kRows, class Finish>
+HWY_INLINE int PairsRow(const typename R::Element* const* HWY_RESTRICT rows, std::int64_t count,
+                        std::int64_t size, const Finish& finish,
+                        typename R::Element* HWY_RESTRICT out) {
+  const typename R::D d;
+  const hn::RebindToSigned<typename R::D> di;
+  const std::int64_t lanes = LaneCount(d);
+  if (kRows > 0) count = kRows;
+  auto sum = hn::Zero(d);
+  auto least = hn::Zero(di);
+  for (std::int64_t o = 0;;) {
+    const std::int64_t part = std::min(2 * lanes, 2 * (size - o));
+    const std::int64_t low = std::min(lanes, part);
+    hn::Vec<typename R::D> a;
+    hn::Vec<typename R::D> b;
+    if (HWY_LIKELY(part == 2 * lanes)) {
+      a = R::Load(d, rows[0] + 2 * o);
+      b = R::Load(d, rows[0] + 2 * o + lanes);
+    } else {
+      a = R::LoadPart(d, rows[0] + 2 * o, low);
+      b = part > lanes ? R::LoadPart(d, rows[0] + 2 * o + lanes, part - lanes) : a;
+    }
+    auto seen = a;
+    if constexpr (R::kWatched) {
+      seen = hn::Add(a, b);
+      least = hn::Min(least, hn::Min(hn::BitCast(di, a), hn::BitCast(di, b)));
+    }
+    for (std::int64_t r = 1; r < count; ++r) {
+      hn::Vec<typename R::D> e;
+      hn::Vec<typename R::D> f;
+      if (HWY_LIKELY(part == 2 * lanes)) {
+        e = R::Load(d, rows[r] + 2 * o);
+        f = R::Load(d, rows[r] + 2 * o + lanes);
+      } else {
+        e = R::LoadPart(d, rows[r] + 2 * o, low);
+        f = part > lanes ? R::LoadPart(d, rows[r] + 2 * o + lanes, part - lanes) : e;
+      }
+      if constexpr (R::kWatched) {
+        seen = hn::Add(seen, hn::Add(e, f));
+        least = hn::Min(least, hn::Min(hn::BitCast(di, e), hn::BitCast(di, f)));
+      }
+      a = R::Combine(a, e);
+      b = R::Combine(b, f);
+    }
+    if constexpr (R::kWatched) sum = hn::Add(sum, seen);
+    finish.Write(R::Combine(hn::ConcatEven(d, b, a), hn::ConcatOdd(d, b, a)), o, size - o, out);
+    if (o + lanes >= size) break;
+    o = finish.stream ? o + lanes : std::min(o + lanes, size - lanes);
+  }
+  if constexpr (R::kWatched) return Findings(d, sum, least);
+  return 0;
+}
+
+template <class R, class Finish, class Redo>
+HWY_INLINE void ForwardPairs(const Pooling& p, Span items, Finish finish, const Redo& redo) {
+  using Element = typename R::Element;
+  const PlaneView view(p);
+  const RowTiles tiles(view.output_rows(), view.w.output, view.w.output);
+  WindowRows<Element> rows(view);
+  finish.StartTile(view, {0, view.w.output});
+  for (std::int64_t index = items.begin; index < items.end; ++index) {
+    const RowTiles::Item item = tiles.item(index);
+    const Span outputs{0, view.w.output};
+    const std::int64_t count = rows.List(
+        static_cast<const Element*>(p.input) + item.plane * view.input_plane(), item.row, 0);
+    Element* out = OutputTile<Element>(p, view, item, outputs);
+    finish.StartRow(view, item.row);
+    int findings = 0;
+    switch (count) {
+      case 0: {
+        const typename R::D d;
+        const auto identity = hn::Set(d, R::Identity());
+        for (std::int64_t o = 0; o < outputs.end; o += LaneCount(d)) {
+          finish.Write(identity, o, outputs.end - o, out);
+        }
+        break;
+      }
+      case 2:
+        findings = PairsRow<R, 2>(rows.data(), count, outputs.end, finish, out);
+        break;
+      default:
+        findings = PairsRow<R, 0>(rows.data(), count, outputs.end, finish, out);
+    }
+    if (findings != 0) redo(item, outputs, findings);
+  }
+}
+
+// --- backward: rows of the input gather from lines of the output -----------------------------------
+
+inline RowTiles InputTiles(const PlaneView& view) {
+  return {view.input_rows(), view.w.input, kTileElements};
+}
+
+inline std::int64_t InputRowItems(const Pooling& p) {
+  const PlaneView view(p);
+  return item_count(view.planes, InputTiles(view));
+}
+
+/** A tap that meets the input positions of one phase, and where its outputs lie in a line. */
+struct PhaseTap {
+  std::int32_t tap;
+  std::int64_t offset;
+};
+
+/**
+ * The transpose of Horizontal: input position i = q * stride + r - pad_begin (phase r) is held by the
+ * windows at outputs q - a through tap t, where t * dilation = a * stride + r.
+ */
+class GradientLine {
+ public:
+  GradientLine(const PlaneView& view, std::int64_t tile)
+      : stride_(view.w.stride),
+        lead_((view.w.reach() - 1) / view.w.stride),
+        phase_pitch_(tile / view.w.stride + kSlack),
+        taps_(static_cast<std::size_t>(view.w.stride)) {
+    // Descending taps are ascending outputs: the order in which the reference accumulates.
+    for (std::int64_t t = view.w.kernel - 1; t >= 0; --t) {
+      const std::int64_t reach = t * view.w.dilation;
+      taps_[static_cast<std::size_t>(reach % stride_)].push_back(
+          {static_cast<std::int32_t>(t), lead_ - reach / stride_});
+    }
+  }
+
+  /** Elements of a line, overhang included. */
+  std::int64_t pitch() const { return phase_pitch_ + lead_; }
+  std::int64_t phase_pitch() const { return phase_pitch_; }
+  const std::vector<PhaseTap>& taps(std::int64_t phase) const {
+    return taps_[static_cast<std::size_t>(phase)];
+  }
+
+ private:
+  static constexpr std::int64_t kSlack = 130;
+
+  std::int64_t stride_;
+  std::int64_t lead_;
+  std::int64_t phase_pitch_;
+  std::vector<std::vector<PhaseTap>> taps_;
+};
+
+/** Which outputs the windows over one tile of input columns have, and where they lie in a line. */
+struct GradientColumns {
+  Span inputs;
+  Span outputs;               ///< output columns that exist
+  std::int64_t before;        ///< line elements before the first of them
+  std::int64_t after;         ///< line elements behind the last
+  std::int64_t phase_length;  ///< positions per phase
+  std::int64_t skip;          ///< joined elements before the tile's first column
+
+  GradientColumns(const Axis& w, Span inputs) : inputs(inputs) {
+    const std::int64_t lead = (w.reach() - 1) / w.stride;
+    const std::int64_t first = (inputs.begin + w.pad_begin) / w.stride;
+    const std::int64_t last = (inputs.end - 1 + w.pad_begin) / w.stride;
+    outputs.begin = std::clamp<std::int64_t>(first - lead, 0, w.output);
+    outputs.end = std::clamp<std::int64_t>(last + 1, outputs.begin, w.output);
+    before = std::min(outputs.begin, last + 1) - (first - lead);
+    after = last + 1 - (first - lead) - before - outputs.size();
+    phase_length = last - first + 1;
+    skip = inputs.begin + w.pad_begin - first * w.stride;
+  }
+
+  /** Copies a row of outputs, from its first existing column on, into a line between padding. */
+  template <typename T>
+  void Copy(const T* row, T* line, T padding) const {
+    FillLine(line, before, padding);
+    std::copy_n(row, outputs.size(), line + before);
+    FillLine(line + before + outputs.size(), after, padding);
+  }
+
+  /** Joins phases and writes the tile's columns of a row of dx; `joined` has room for all phases. */
+  void Write(const Line<float>& phases, std::int64_t pitch, std::int64_t stride,
+             const Line<float>& joined, float* row) const {
+    const float* source = phases.get();
+    if (stride > 1) {
+      JoinPhases(phases.get(), pitch, phase_length, stride, joined.get());
+      source = joined.get();
+    }
+    std::copy_n(source + skip, inputs.size(), row + inputs.begin);
+  }
+};
+
+}  // namespace HWY_NAMESPACE
+}  // namespace featurepool
+HWY_AFTER_NAMESPACE();
+
+#endif

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <unistd.h>
+
+namespace featurepool {
+
+struct FreeDeleter {
+  void operator()(void* memory) const noexcept { std::free(memory); }
+};
+
+/**
+ * Uninitialised working memory of one kernel run, aligned to a cache line, with room behind its end
+ * for the overhang of a last whole vector: kernels may read and write that far, in their own memory.
+ */
+template <typename T>
+class Line {
+ public:
+  static constexpr std::size_t kOverhangBytes = 512;
+
+  explicit Line(std::int64_t size)
+      : data_(static_cast<T*>(std::aligned_alloc(64, bytes(size)))) {
+    if (!data_) throw std::bad_alloc();
+  }
+
+  T* get() const { return data_.get(); }
+  T& operator[](std::int64_t i) const { return data_.get()[i]; }
+
+ private:
+  static std::size_t bytes(std::int64_t size) {
+    const std::size_t wanted = static_cast<std::size_t>(size) * sizeof(T) + kOverhangBytes;
+    return (wanted + 63) / 64 * 64;
+  }
+
+  std::unique_ptr<T, FreeDeleter> data_;
+};
+
+/** Bytes beyond which the tensors of a call do not stay in the last-level cache. */
+inline std::int64_t last_level_cache_bytes() {
+  static const std::int64_t bytes = [] {
+    const long reported = sysconf(_SC_LEVEL3_CACHE_SIZE);
+    return reported > 0 ? std::int64_t{reported} : std::int64_t{32} << 20;
+  }();
+  return bytes;
+}
+
+}  // namespace featurepool
