@@ -99,65 +99,81 @@ PoolingCase draw(Random& random, Operation operation) {
   return c;
 }
 
-std::uint64_t seed_of(Operation operation, int number) {
-  return static_cast<std::uint64_t>(operation) * 100'000'000 + static_cast<std::uint64_t>(number);
-}
+struct KernelOf {
+  Operation operation;
+  std::string kernel;
+};
 
-class GeneratedCases : public ::testing::TestWithParam<Operation> {};
-
-TEST_P(GeneratedCases, EveryKernelAtEveryTierEqualsTheOracle) {
-  const Operation operation = GetParam();
-  const int cases = case_count(2500);
-  accepted_runs().clear();
-  for (int i = 0; i < cases && !HasFailure();) {
-    const std::uint64_t seed = seed_of(operation, i);
-    Random random(seed);
-    PoolingCase c = draw(random, operation);
-    while (!c.valid() || work(c) > 200'000) c = draw(random, operation);
-    c.seed(seed).check(operation);
-    ++i;
-  }
-  // A kernel that no case reached has not been tested.
-  for (const std::string& kernel : dispatch::kernels(operation)) {
-    EXPECT_GE((accepted_runs()[{operation, kernel}]), cases / 50)
-        << "cases that reached kernel " << kernel << " of " << operation_name(operation);
-  }
-}
-
-/** Cases large enough to be shared out over threads. */
-TEST_P(GeneratedCases, EveryThreadCountGivesTheSameBits) {
-  const Operation operation = GetParam();
-  const int cases = case_count(400) / 10;
-  for (int i = 0; i < cases && !HasFailure(); ++i) {
-    const std::uint64_t seed = seed_of(operation, 1'000'000 + i);
-    Random random(seed);
-    PoolingCase c = draw(random, operation);
-    // Half the cases have few planes, which have to be split to be shared.
-    const bool split = random.one_in(2);
-    c.batch(split ? 1 : random.between(1, 3)).channels(split ? random.between(1, 2) : 9);
-    const std::int64_t side = split ? random.between(500, 700) : random.between(120, 200);
-    c.seed(seed).threads({1, 2, 5});
-    PoolingCase large = c;
-    switch (c.tensor().spatial_rank) {
-      case 1:
-        large.resize({side * side});
-        break;
-      case 2:
-        large.resize({side, side + random.between(-8, 8)});
-        break;
-      default:
-        large.resize({side / 10, side / 2, side / 4});
-        break;
+std::vector<KernelOf> every_kernel() {
+  std::vector<KernelOf> all;
+  for (const Operation operation : {Operation::max_forward, Operation::max_backward,
+                                    Operation::avg_forward, Operation::avg_backward}) {
+    for (const std::string& kernel : dispatch::kernels(operation)) {
+      all.push_back({operation, kernel});
     }
-    if (!large.valid() || work(large) > 12'000'000) continue;
-    large.check(operation);
+  }
+  return all;
+}
+
+/** Draws the `number`th generated case; the same for every kernel of an operation. */
+PoolingCase generated(Operation operation, int number) {
+  const std::uint64_t seed =
+      static_cast<std::uint64_t>(operation) * 100'000'000 + static_cast<std::uint64_t>(number);
+  Random random(seed);
+  PoolingCase c = draw(random, operation);
+  while (!c.valid() || work(c) > 200'000) c = draw(random, operation);
+  return c.seed(seed);
+}
+
+/** The case made large enough to be shared out over threads; half of them have few planes. */
+PoolingCase enlarged(PoolingCase c, Random& random) {
+  const bool split = random.one_in(2);
+  c.batch(split ? 1 : random.between(1, 3)).channels(split ? random.between(1, 2) : 9);
+  const std::int64_t side = split ? random.between(500, 700) : random.between(120, 200);
+  switch (c.tensor().spatial_rank) {
+    case 1:
+      return c.resize({side * side});
+    case 2:
+      return c.resize({side, side + random.between(-8, 8)});
+    default:
+      return c.resize({side / 10, side / 2, side / 4});
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Kernels, GeneratedCases,
-                         ::testing::Values(Operation::max_forward, Operation::max_backward,
-                                           Operation::avg_forward, Operation::avg_backward),
-                         [](const auto& info) { return operation_name(info.param); });
+class EachKernel : public ::testing::TestWithParam<KernelOf> {};
+
+TEST_P(EachKernel, EqualsTheOracleAtEveryTier) {
+  const auto& [operation, kernel] = GetParam();
+  const int wanted = case_count(1000);
+  int accepted = 0;
+  for (int i = 0; accepted < wanted && !HasFailure(); ++i) {
+    const PoolingCase c = generated(operation, i);
+    if (c.accepted_by(operation, kernel)) {
+      c.check(operation, kernel);
+      ++accepted;
+    }
+    ASSERT_LT(i, 200 * wanted) << "only " << accepted << " cases that this kernel takes";
+  }
+}
+
+TEST_P(EachKernel, GivesTheSameBitsForEveryThreadCount) {
+  const auto& [operation, kernel] = GetParam();
+  const int wanted = std::max(1, case_count(1000) / 100);
+  int accepted = 0;
+  for (int i = 0; accepted < wanted && !HasFailure(); ++i) {
+    Random random(static_cast<std::uint64_t>(i));
+    const PoolingCase c = enlarged(generated(operation, 1'000'000 + i), random).threads({1, 2, 5});
+    if (c.valid() && work(c) <= 12'000'000 && c.accepted_by(operation, kernel)) {
+      c.check(operation, kernel);
+      ++accepted;
+    }
+    ASSERT_LT(i, 1000 * wanted) << "only " << accepted << " cases that this kernel takes";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(, EachKernel, ::testing::ValuesIn(every_kernel()), [](const auto& info) {
+  return std::string(operation_name(info.param.operation)) + "_" + info.param.kernel;
+});
 
 /** Checks all four operations; bytes where the operation has them. */
 void check_all(PoolingCase c) {

@@ -219,11 +219,6 @@ const char* operation_name(Operation operation) {
   return "";
 }
 
-std::map<std::pair<Operation, std::string>, std::int64_t>& accepted_runs() {
-  static std::map<std::pair<Operation, std::string>, std::int64_t> runs;
-  return runs;
-}
-
 int case_count(int usual) {
   const char* const text = std::getenv("FEATUREPOOL_TEST_CASES");
   return text == nullptr ? usual : std::atoi(text);
@@ -382,7 +377,13 @@ std::string PoolingCase::describe() const {
   return text.str();
 }
 
-void PoolingCase::check(Operation operation) const {
+bool PoolingCase::accepted_by(Operation operation, const std::string& kernel) const {
+  const Session session;
+  dispatch::use_kernel(kernel);
+  return dispatch::kernel_for(pooling(operation)) == kernel;
+}
+
+void PoolingCase::check(Operation operation, const std::string& only) const {
   Pooling p = pooling(operation);
   const Geometry& g = p.geometry;
   const bool backward = p.backward();
@@ -504,6 +505,7 @@ void PoolingCase::check(Operation operation) const {
     dispatch::use_tier(tier);
     now.tier = tier;
     for (const std::string& kernel : names) {
+      if (!only.empty() && kernel != only) continue;
       dispatch::use_kernel(kernel);
       const bool is_reference = kernel == names.back();
       // The reference has no tiers, and stands in for kernels that do not take the case.
@@ -515,7 +517,6 @@ void PoolingCase::check(Operation operation) const {
       for (const int threads : threads_) {
         dispatch::set_threads(threads);
         now.threads = threads;
-        ++accepted_runs()[{operation, kernel}];
         const std::string problem = run();
         if (!problem.empty()) {
           ADD_FAILURE() << now.describe() << "\n  " << problem;

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -63,8 +62,14 @@ class PoolingCase {
   /** The geometry, with what is known before there is data. */
   Pooling pooling(Operation operation) const;
 
-  /** Runs and compares everything; adds at most one failure to the current test. */
-  void check(Operation operation) const;
+  /**
+   * Runs and compares everything, with one kernel (which must take the case) or with all that take
+   * it; adds at most one failure to the current test.
+   */
+  void check(Operation operation, const std::string& kernel = "") const;
+
+  /** Whether a kernel takes this case. */
+  bool accepted_by(Operation operation, const std::string& kernel) const;
 
   /** All parameters in one line. */
   std::string describe() const;
@@ -79,9 +84,6 @@ class PoolingCase {
   Edge edge_ = Edge::end;
   std::vector<int> threads_{1};
 };
-
-/** How many checked runs each kernel has accepted so far, by operation and name. */
-std::map<std::pair<Operation, std::string>, std::int64_t>& accepted_runs();
 
 /** Number of generated cases per test: FEATUREPOOL_TEST_CASES, or the given number. */
 int case_count(int usual);
