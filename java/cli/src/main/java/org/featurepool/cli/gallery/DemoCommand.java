@@ -3,7 +3,9 @@ package org.featurepool.cli.gallery;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.lang.foreign.Arena;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.UUID;
@@ -67,9 +69,14 @@ public final class DemoCommand implements Callable<Integer> {
     try (Arena decoding = Arena.ofConfined()) {
       String name = image.getFileName() == null ? image.toString() : image.getFileName().toString();
       return Picture.decoded(name, Images.read(image, decoding), arena);
+    } catch (NoSuchFileException e) {
+      throw new UsageException("--image " + image + " does not exist; name a picture", e);
+    } catch (AccessDeniedException e) {
+      throw new UsageException("--image " + image + " may not be read", e);
     } catch (IOException e) {
-      throw new UsageException(
-          "--image " + image + " is no picture that can be read: " + reason(e, image), e);
+      String reason = String.valueOf(e.getMessage());
+      boolean named = reason.contains(image.toString());
+      throw new UsageException("--image " + (named ? "" : image + ": ") + reason, e);
     }
   }
 
@@ -105,18 +112,13 @@ public final class DemoCommand implements Callable<Integer> {
       }
     } catch (IOException e) {
       throw new UsageException(
-          "--out " + out + " cannot be written: " + reason(e, out) + "; name another folder", e);
+          "--out " + out + " cannot be written (" + e + "); name another folder", e);
     }
     return page;
   }
 
-  /** What an input or output error means; the JDK's messages are often a bare file name. */
-  private static String reason(IOException e, Path file) {
-    String message = String.valueOf(e.getMessage());
-    return message.equals(file.toString()) ? e.getClass().getSimpleName() : message;
-  }
-
-  private int report(Path page, Gallery gallery) {
+  /** Tells where the page is and how the checks went; the exit status. */
+  int report(Path page, Gallery gallery) {
     PrintWriter terminal = spec.commandLine().getOut();
     terminal.println(page);
     terminal.println(Gallery.summary(gallery.checks()));
