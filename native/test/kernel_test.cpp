@@ -102,7 +102,11 @@ PoolingCase draw(Random& random, Operation operation) {
 struct KernelOf {
   Operation operation;
   std::string kernel;
+
+  std::string name() const { return std::string(operation_name(operation)) + "_" + kernel; }
 };
+
+void PrintTo(const KernelOf& kernel, std::ostream* out) { *out << kernel.name(); }
 
 std::vector<KernelOf> every_kernel() {
   std::vector<KernelOf> all;
@@ -171,12 +175,12 @@ TEST_P(EachKernel, GivesTheSameBitsForEveryThreadCount) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(, EachKernel, ::testing::ValuesIn(every_kernel()), [](const auto& info) {
-  return std::string(operation_name(info.param.operation)) + "_" + info.param.kernel;
-});
+INSTANTIATE_TEST_SUITE_P(, EachKernel, ::testing::ValuesIn(every_kernel()),
+                         [](const auto& info) { return info.param.name(); });
 
 /** Checks all four operations; bytes where the operation has them. */
 void check_all(PoolingCase c) {
+  c.check(Operation::max_forward);
   c.check(Operation::avg_forward);
   c.check(Operation::avg_backward);
   c.mask(MaskType::position_u8);
@@ -185,6 +189,7 @@ void check_all(PoolingCase c) {
   c.bytes();
   c.check(Operation::max_forward);
   c.check(Operation::avg_forward);
+  c.mask(MaskType::none).check(Operation::max_forward);
 }
 
 struct Window2D {
