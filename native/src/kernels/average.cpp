@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
-#include <optional>
 #include <type_traits>
 #include <vector>
 
@@ -21,6 +20,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace featurepool {
 namespace HWY_NAMESPACE {
+namespace average_pooling {
 
 /** Quotients as they are stored: f32 as it is, u8 rounded half to even and saturated. */
 template <typename T, class D>
@@ -47,7 +47,7 @@ class StoreQuotient {
   using R = SumOf<T>;
   const bool stream;
 
-  StoreQuotient(const Pooling& p)
+  explicit StoreQuotient(const Pooling& p)
       : stream(std::is_floating_point_v<T> && CanStream(p, PlaneView(p).w.output)),
         p_(p),
         uniform_(uniform_divisor(p.geometry, p.divisor)),
@@ -369,6 +369,7 @@ void AvgInterleavedTaps(const Pooling& p, Span items) {
   p.dtype == FPOOL_U8 ? InterleavedTaps<std::uint8_t>(p, items) : InterleavedTaps<float>(p, items);
 }
 
+}  // namespace average_pooling
 }  // namespace HWY_NAMESPACE
 }  // namespace featurepool
 HWY_AFTER_NAMESPACE();
@@ -377,7 +378,8 @@ HWY_AFTER_NAMESPACE();
 namespace featurepool {
 namespace {
 
-using namespace HWY_NAMESPACE;  // the functions that decide are the same in every tier
+using namespace HWY_NAMESPACE;
+using namespace HWY_NAMESPACE::average_pooling;  // the functions that decide are the same in every tier
 
 /** u8: sums must convert exactly to f32, and quotients must keep halves apart from near halves. */
 bool accepts_sums(const Pooling& p) {
@@ -413,20 +415,20 @@ bool accepts_spread_interleaved(const Pooling& p) {
 
 std::span<const Kernel> avg_forward_kernels() {
   static const Kernel kernels[] = {
-      {"pairs", accepts_pairs, PairsItems, FEATUREPOOL_TIERED(AvgPairs)},
-      {"sliding", accepts_sliding, SlidingItems<SumOf<float>>, FEATUREPOOL_TIERED(AvgSliding)},
-      {"rows", accepts_rows, OutputRowItems, FEATUREPOOL_TIERED(AvgRows)},
+      {"pairs", accepts_pairs, PairsItems, FEATUREPOOL_TIERED(average_pooling::AvgPairs)},
+      {"sliding", accepts_sliding, SlidingItems<SumOf<float>>, FEATUREPOOL_TIERED(average_pooling::AvgSliding)},
+      {"rows", accepts_rows, OutputRowItems, FEATUREPOOL_TIERED(average_pooling::AvgRows)},
       {"interleaved_taps", accepts_interleaved_taps, InterleavedOutputItems,
-       FEATUREPOOL_TIERED(AvgInterleavedTaps)},
+       FEATUREPOOL_TIERED(average_pooling::AvgInterleavedTaps)},
   };
   return kernels;
 }
 
 std::span<const Kernel> avg_backward_kernels() {
   static const Kernel kernels[] = {
-      {"spread_rows", RowsAccept, InputRowItems, FEATUREPOOL_TIERED(AvgSpreadRows)},
+      {"spread_rows", RowsAccept, InputRowItems, FEATUREPOOL_TIERED(average_pooling::AvgSpreadRows)},
       {"spread_interleaved", accepts_spread_interleaved, InterleavedInputItems,
-       FEATUREPOOL_TIERED(AvgSpreadInterleaved)},
+       FEATUREPOOL_TIERED(average_pooling::AvgSpreadInterleaved)},
   };
   return kernels;
 }

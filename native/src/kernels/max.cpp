@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <optional>
+#include <memory>
 #include <type_traits>
 #include <vector>
 
@@ -22,6 +22,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace featurepool {
 namespace HWY_NAMESPACE {
+namespace max_pooling {
 
 // --- taps in row-major order ----------------------------------------------------------------------
 
@@ -304,7 +305,7 @@ void PlanarTaps(const Pooling& p, Span items) {
 template <typename T>
 class Redo {
  public:
-  Redo(const Pooling& p) : p_(p), view_(p) {}
+  explicit Redo(const Pooling& p) : p_(p), view_(p) {}
 
   void operator()(const RowTiles::Item& item, Span outputs, int findings) const {
     if constexpr (std::is_floating_point_v<T>) {
@@ -315,7 +316,7 @@ class Redo {
           std::none_of(y + outputs.begin, y + outputs.end, is_zero)) {
         return;
       }
-      if (!scan_) scan_.emplace(p_, view_);
+      if (!scan_) scan_ = std::make_unique<Scanner>(p_, view_);
       scan_->Row(item.plane, item.row, outputs);
     }
   }
@@ -323,7 +324,8 @@ class Redo {
  private:
   const Pooling& p_;
   const PlaneView view_;
-  mutable std::optional<PlanarScan<Scan<T, void>>> scan_;
+  using Scanner = PlanarScan<Scan<T, void>>;
+  mutable std::unique_ptr<Scanner> scan_;
 };
 
 template <typename T>
@@ -594,6 +596,7 @@ void MaxInterleavedTaps(const Pooling& p, Span items) {
   ByTypes(p, [&]<class S>() { InterleavedTaps<S>(p, items); });
 }
 
+}  // namespace max_pooling
 }  // namespace HWY_NAMESPACE
 }  // namespace featurepool
 HWY_AFTER_NAMESPACE();
@@ -602,7 +605,8 @@ HWY_AFTER_NAMESPACE();
 namespace featurepool {
 namespace {
 
-using namespace HWY_NAMESPACE;  // the functions that decide are the same in every tier
+using namespace HWY_NAMESPACE;
+using namespace HWY_NAMESPACE::max_pooling;  // the functions that decide are the same in every tier
 
 bool without_mask(const Pooling& p) { return p.mask_type == MaskType::none; }
 
@@ -675,21 +679,21 @@ bool accepts_gather_interleaved(const Pooling& p) {
 
 std::span<const Kernel> max_forward_kernels() {
   static const Kernel kernels[] = {
-      {"pairs", accepts_pairs, PairsItems, FEATUREPOOL_TIERED(MaxPairs)},
-      {"sliding", accepts_sliding, sliding_items, FEATUREPOOL_TIERED(MaxSliding)},
-      {"rows", accepts_rows, OutputRowItems, FEATUREPOOL_TIERED(MaxRows)},
-      {"planar_taps", accepts_planar_taps, planar_taps_items, FEATUREPOOL_TIERED(MaxPlanarTaps)},
+      {"pairs", accepts_pairs, PairsItems, FEATUREPOOL_TIERED(max_pooling::MaxPairs)},
+      {"sliding", accepts_sliding, sliding_items, FEATUREPOOL_TIERED(max_pooling::MaxSliding)},
+      {"rows", accepts_rows, OutputRowItems, FEATUREPOOL_TIERED(max_pooling::MaxRows)},
+      {"planar_taps", accepts_planar_taps, planar_taps_items, FEATUREPOOL_TIERED(max_pooling::MaxPlanarTaps)},
       {"interleaved_taps", accepts_interleaved_taps, InterleavedOutputItems,
-       FEATUREPOOL_TIERED(MaxInterleavedTaps)},
+       FEATUREPOOL_TIERED(max_pooling::MaxInterleavedTaps)},
   };
   return kernels;
 }
 
 std::span<const Kernel> max_backward_kernels() {
   static const Kernel kernels[] = {
-      {"gather_rows", accepts_gather_rows, InputRowItems, FEATUREPOOL_TIERED(MaxGatherRows)},
+      {"gather_rows", accepts_gather_rows, InputRowItems, FEATUREPOOL_TIERED(max_pooling::MaxGatherRows)},
       {"gather_interleaved", accepts_gather_interleaved, InterleavedInputItems,
-       FEATUREPOOL_TIERED(MaxGatherInterleaved)},
+       FEATUREPOOL_TIERED(max_pooling::MaxGatherInterleaved)},
       {"scatter", accepts_scatter, scatter_items, {ScatterMax, ScatterMax, ScatterMax, ScatterMax, ScatterMax}},
   };
   return kernels;

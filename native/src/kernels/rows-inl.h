@@ -511,9 +511,9 @@ HWY_INLINE void ForwardRows(const Pooling& p, Span items, Finish finish, const R
     if (count == 0 || columns.inputs.empty()) {
       FillLine(horizontal.line(), columns.length(), R::Identity());
     } else {
-      columns.Pad(horizontal.line(), R::Identity());
       findings = ReduceRows<R>(rows.data(), count, columns.inputs.size(),
                                horizontal.line() + columns.before);
+      columns.Pad(horizontal.line(), R::Identity());  // behind the overhang of the last vector
     }
     finish.StartRow(view, item.row);
     horizontal.Run(columns.outputs.size(), finish,
@@ -524,13 +524,32 @@ HWY_INLINE void ForwardRows(const Pooling& p, Span items, Finish finish, const R
 
 // --- windows that slide by one row: each input row is combined twice, whatever the kernel ---------
 
-/** Combines a row into the lanes of `sum` (null: none yet); returns what the row may hold. */
+/**
+ * line = `sum` (null: none yet) combined with a row; returns what the row may hold. `line` is not
+ * `sum`: the last vector overlaps its neighbour, and a sum must not take a row twice.
+ */
 template <class R>
-HWY_NOINLINE int CombineRow(const typename R::Lane* sum, const typename R::Element* row,
-                            std::int64_t size, typename R::Lane* line) {
-  const int findings = ReduceRowsOf<R, 1>(&row, 1, size, line);
-  if (sum != nullptr) CombineLines<R>(line, sum, size, line);
-  return findings;
+HWY_NOINLINE int CombineRow(const typename R::Lane* HWY_RESTRICT sum,
+                            const typename R::Element* row, std::int64_t size,
+                            typename R::Lane* HWY_RESTRICT line) {
+  if (sum == nullptr) return ReduceRowsOf<R, 1>(&row, 1, size, line);
+  const typename R::D d;
+  const hn::RebindToSigned<typename R::D> di;
+  const std::int64_t lanes = LaneCount(d);
+  auto seen = hn::Zero(d);
+  auto least = hn::Zero(di);
+  for (std::int64_t x = 0;;) {
+    const auto v = R::LoadPart(d, row + x, std::min(lanes, size - x));
+    if constexpr (R::kWatched) {
+      seen = hn::Add(seen, v);
+      least = hn::Min(least, hn::BitCast(di, v));
+    }
+    hn::StoreU(R::Combine(hn::LoadU(d, sum + x), v), d, line + x);
+    if (x + lanes >= size) break;
+    x = std::min(x + lanes, size - lanes);
+  }
+  if constexpr (R::kWatched) return Findings(d, seen, least);
+  return 0;
 }
 
 constexpr std::int64_t kLeastSlidingRows = 6;
@@ -583,7 +602,7 @@ HWY_INLINE void ForwardSliding(const Pooling& p, Span items, Finish finish, cons
   const Horizontal<R> horizontal(view.w, tiles.tile);
   const std::int64_t pitch = (horizontal.length() + 127) / 64 * 64;
   const Line<Lane> suffixes(kernel * pitch);
-  const Line<Lane> prefix(pitch);
+  const Line<Lane> prefixes(2 * pitch);
   std::vector<const Lane*> suffix(static_cast<std::size_t>(kernel));
   std::vector<int> findings(static_cast<std::size_t>(view.h.output + kernel));
 
@@ -619,7 +638,9 @@ HWY_INLINE void ForwardSliding(const Pooling& p, Span items, Finish finish, cons
     const Lane* head = nullptr;
     std::int64_t next = block + kernel;
     for (std::int64_t o = first_row; o < end_row; ++o, ++index) {
-      for (; next < o + kernel; ++next) head = combine(head, next, prefix.get());
+      for (; next < o + kernel; ++next) {
+        head = combine(head, next, prefixes.get() + next % 2 * pitch);
+      }
       const Lane* tail = suffix[static_cast<std::size_t>(o - block)];
       Lane* line = horizontal.line() + columns.before;
       if (head != nullptr && tail != nullptr) {
