@@ -8,11 +8,14 @@ import org.featurepool.bindings.ffi.fpool_window;
 
 /** Makes the native descriptors that calls are given; each is written once and never changed. */
 final class Descriptors {
+  /** Arenas of the JDK give zeroed memory; others, that use theirs again, may not. */
+  private static final byte UNSET = 0;
+
   private Descriptors() {}
 
   /** Describes a tensor whose data has {@code byteSize} bytes. */
   static MemorySegment tensor(Arena arena, DType dtype, Shape shape, long byteSize) {
-    MemorySegment tensor = fpool_tensor.allocate(arena);
+    MemorySegment tensor = fpool_tensor.allocate(arena).fill(UNSET);
     fpool_tensor.dtype(tensor, dtype.code());
     fpool_tensor.layout(tensor, shape.layout().code());
     fpool_tensor.spatial_rank(tensor, shape.spatialRank());
@@ -34,7 +37,7 @@ final class Descriptors {
       long[] dilation,
       int padding,
       boolean ceilMode) {
-    MemorySegment window = fpool_window.allocate(arena);
+    MemorySegment window = fpool_window.allocate(arena).fill(UNSET);
     for (int i = 0; i < kernel.length; i++) {
       fpool_window.kernel(window, i, kernel[i]);
       fpool_window.stride(window, i, stride[i]);
@@ -50,7 +53,7 @@ final class Descriptors {
 
   /** Describes what an average divides by; {@code divisor} 0: a count of taps. */
   static MemorySegment average(Arena arena, boolean includePadding, long divisor) {
-    MemorySegment average = fpool_average.allocate(arena);
+    MemorySegment average = fpool_average.allocate(arena).fill(UNSET);
     fpool_average.include_padding(average, includePadding ? 1 : 0);
     fpool_average.divisor_override(average, divisor);
     return average;

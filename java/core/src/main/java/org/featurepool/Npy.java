@@ -31,7 +31,7 @@ public final class Npy {
   /** Far beyond any real header; a length field of a broken file must not become an allocation. */
   private static final long MAX_HEADER = 1 << 20;
 
-  private static final long WRITE_CHUNK = 1 << 30;
+  private static final long WRITE_CHUNK = 1 << 24;
 
   private Npy() {}
 
@@ -201,8 +201,13 @@ public final class Npy {
         channel -> {
           writeFully(channel, header(dictionary));
           for (long at = 0; at < bytes; at += WRITE_CHUNK) {
+            MemorySegment chunk = segment.asSlice(at, Math.min(WRITE_CHUNK, bytes - at));
+            // Of heap segments only those of bytes can be seen as a buffer.
             writeFully(
-                channel, segment.asSlice(at, Math.min(WRITE_CHUNK, bytes - at)).asByteBuffer());
+                channel,
+                chunk.isNative()
+                    ? chunk.asByteBuffer()
+                    : ByteBuffer.wrap(chunk.toArray(ValueLayout.JAVA_BYTE)));
           }
         });
   }

@@ -88,7 +88,8 @@ public final class Tensor {
   }
 
   /**
-   * Makes a tensor of zeros.
+   * Makes a tensor in new memory: of zeros, where the arena gives zeroed memory as those of the JDK
+   * do.
    *
    * @param arena owner of the tensor's memory
    * @param dtype type of the elements

@@ -1,0 +1,228 @@
+package org.featurepool;
+
+import java.util.Arrays;
+import java.util.SplittableRandom;
+
+/**
+ * One pooling over a planar tensor, in plain integers: the input of the oracle, and what the
+ * library's window and shape are made from.
+ *
+ * @param rank number of spatial axes; the arrays have three entries, unit axes first
+ */
+record PoolCase(
+    int rank,
+    int batch,
+    int channels,
+    int[] input,
+    int[] kernel,
+    int[] stride,
+    int[] padBegin,
+    int[] padEnd,
+    int[] dilation,
+    Padding padding,
+    boolean ceil,
+    boolean includePadding,
+    long divisor) {
+
+  enum Padding {
+    EXPLICIT,
+    SAME_UPPER,
+    SAME_LOWER,
+    VALID
+  }
+
+  /** One axis with its padding resolved. */
+  record Axis(int input, int output, int kernel, int stride, int begin, int end, int dilation) {
+    /** Input position of a tap; it may lie in the padding or beyond. */
+    int position(int output, int tap) {
+      return output * stride - begin + tap * dilation;
+    }
+
+    boolean inside(int position) {
+      return position >= 0 && position < input;
+    }
+
+    /** Whether a divisor that includes padding counts a tap there. */
+    boolean counted(int position) {
+      return position < input + end;
+    }
+  }
+
+  static PoolCase of2d(int channels, int height, int width, int kernel, int stride) {
+    return new PoolCase(
+        2,
+        1,
+        channels,
+        new int[] {1, height, width},
+        new int[] {1, kernel, kernel},
+        new int[] {1, stride, stride},
+        new int[3],
+        new int[3],
+        new int[] {1, 1, 1},
+        Padding.EXPLICIT,
+        false,
+        false,
+        0);
+  }
+
+  PoolCase withPadding(int begin, int end) {
+    int[] pad = new int[] {0, begin, begin};
+    int[] behind = new int[] {0, end, end};
+    return new PoolCase(
+        rank,
+        batch,
+        channels,
+        input,
+        kernel,
+        stride,
+        pad,
+        behind,
+        dilation,
+        padding,
+        ceil,
+        includePadding,
+        divisor);
+  }
+
+  /** A case that the library must accept; small, with every parameter in play. */
+  static PoolCase random(SplittableRandom random) {
+    int rank = 1 + random.nextInt(3);
+    Padding padding = Padding.values()[random.nextInt(Padding.values().length)];
+    boolean ceil = !padding.name().startsWith("SAME") && random.nextInt(3) == 0;
+    int[] input = {1, 1, 1};
+    int[] kernel = {1, 1, 1};
+    int[] stride = {1, 1, 1};
+    int[] begin = new int[3];
+    int[] end = new int[3];
+    int[] dilation = {1, 1, 1};
+    int mostInput = rank == 1 ? 150 : rank == 2 ? 24 : 9;
+    boolean same = random.nextBoolean();
+    for (int i = 3 - rank; i < 3; i++) {
+      boolean copy = same && i > 3 - rank;
+      kernel[i] = copy ? kernel[i - 1] : 1 + random.nextInt(random.nextInt(8) == 0 ? 9 : 4);
+      stride[i] = copy ? stride[i - 1] : 1 + random.nextInt(3);
+      dilation[i] = random.nextInt(4) == 0 ? 1 + random.nextInt(3) : 1;
+      int reach = dilation[i] * (kernel[i] - 1) + 1;
+      if (padding == Padding.EXPLICIT && random.nextBoolean()) {
+        begin[i] = random.nextInt(reach);
+        end[i] = random.nextInt(reach);
+      }
+      int least = padding.name().startsWith("SAME") ? 1 : Math.max(1, reach - begin[i] - end[i]);
+      input[i] = least + random.nextInt(mostInput);
+    }
+    int channels = 1 + random.nextInt(random.nextInt(4) == 0 ? 70 : 6);
+    int batch = random.nextInt(12) == 0 ? 0 : 1 + random.nextInt(2);
+    return new PoolCase(
+        rank,
+        batch,
+        channels,
+        input,
+        kernel,
+        stride,
+        begin,
+        end,
+        dilation,
+        padding,
+        ceil,
+        random.nextBoolean(),
+        random.nextInt(4) == 0 ? 1 + random.nextInt(20) : 0);
+  }
+
+  Axis axis(int i) {
+    int reach = dilation[i] * (kernel[i] - 1) + 1;
+    if (padding == Padding.SAME_UPPER || padding == Padding.SAME_LOWER) {
+      int output = (input[i] + stride[i] - 1) / stride[i];
+      int total = Math.max(0, (output - 1) * stride[i] + reach - input[i]);
+      int begin = padding == Padding.SAME_UPPER ? total / 2 : (total + 1) / 2;
+      return new Axis(input[i], output, kernel[i], stride[i], begin, total - begin, dilation[i]);
+    }
+    int slack = input[i] + padBegin[i] + padEnd[i] - reach + (ceil ? stride[i] - 1 : 0);
+    int output = Math.floorDiv(slack, stride[i]) + 1;
+    if (ceil && (output - 1) * stride[i] >= input[i] + padBegin[i]) {
+      output--;
+    }
+    return new Axis(input[i], output, kernel[i], stride[i], padBegin[i], padEnd[i], dilation[i]);
+  }
+
+  int planes() {
+    return batch * channels;
+  }
+
+  int inputPlane() {
+    return input[0] * input[1] * input[2];
+  }
+
+  int outputPlane() {
+    return axis(0).output * axis(1).output * axis(2).output;
+  }
+
+  int inputSize() {
+    return planes() * inputPlane();
+  }
+
+  int outputSize() {
+    return planes() * outputPlane();
+  }
+
+  int taps() {
+    return kernel[0] * kernel[1] * kernel[2];
+  }
+
+  Window window() {
+    Window window =
+        Window.of(spatial(kernel)).withStride(spatial(stride)).withDilation(spatial(dilation));
+    window =
+        switch (padding) {
+          case EXPLICIT -> window.withPadding(spatial(padBegin), spatial(padEnd));
+          case SAME_UPPER -> window.withSamePadding(Window.SamePadding.UPPER);
+          case SAME_LOWER -> window.withSamePadding(Window.SamePadding.LOWER);
+          case VALID -> window.withValidPadding();
+        };
+    return ceil ? window.withCeilMode() : window;
+  }
+
+  AvgPool average() {
+    AvgPool pool = AvgPool.of(window());
+    pool = includePadding ? pool.withIncludePadding() : pool;
+    return divisor > 0 ? pool.withDivisor(divisor) : pool;
+  }
+
+  Shape inputShape(Layout layout) {
+    return shape(layout, spatial(input));
+  }
+
+  Shape outputShape(Layout layout) {
+    return shape(layout, spatial(new int[] {axis(0).output, axis(1).output, axis(2).output}));
+  }
+
+  private Shape shape(Layout layout, long[] spatial) {
+    long[] extents = new long[2 + rank];
+    extents[0] = batch;
+    extents[1] = channels;
+    System.arraycopy(spatial, 0, extents, 2, rank);
+    return Shape.of(layout, extents);
+  }
+
+  private long[] spatial(int[] values) {
+    return Arrays.stream(values).skip(3 - rank).asLongStream().toArray();
+  }
+
+  @Override
+  public String toString() {
+    return String.format(
+        "rank %d N %d C %d input %s kernel %s stride %s pads %s %s dilation %s %s%s%s divisor %d",
+        rank,
+        batch,
+        channels,
+        Arrays.toString(input),
+        Arrays.toString(kernel),
+        Arrays.toString(stride),
+        Arrays.toString(padBegin),
+        Arrays.toString(padEnd),
+        Arrays.toString(dilation),
+        padding,
+        ceil ? " ceil" : "",
+        includePadding ? " include padding" : "",
+        divisor);
+  }
+}

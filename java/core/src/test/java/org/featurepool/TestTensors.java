@@ -1,0 +1,128 @@
+package org.featurepool;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.fail;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.SplittableRandom;
+
+/** Values for tests, moved between planar Java arrays and tensors of any type and layout. */
+final class TestTensors {
+  private TestTensors() {}
+
+  /** Position in a tensor of the given layout of an element of a planar array. */
+  private static int place(Shape shape, int planar) {
+    if (shape.layout() == Layout.PLANAR) {
+      return planar;
+    }
+    int plane = (int) shape.planeSize();
+    int channels = (int) shape.channels();
+    int n = planar / plane / channels;
+    int c = planar / plane % channels;
+    return (n * plane + planar % plane) * channels + c;
+  }
+
+  /** A tensor of the values of a planar array. */
+  static Tensor tensor(Arena arena, DType dtype, Shape shape, float[] planar) {
+    Tensor tensor = blank(arena, dtype, shape);
+    for (int i = 0; i < planar.length; i++) {
+      int at = place(shape, i);
+      if (dtype == DType.U8) {
+        tensor.segment().set(ValueLayout.JAVA_BYTE, at, (byte) (int) planar[i]);
+      } else {
+        tensor.segment().setAtIndex(ValueLayout.JAVA_FLOAT, at, planar[i]);
+      }
+    }
+    return tensor;
+  }
+
+  /** A tensor filled with a pattern that no result has. */
+  static Tensor blank(Arena arena, DType dtype, Shape shape) {
+    MemorySegment segment = arena.allocate(shape.elementCount() * dtype.size(), dtype.size());
+    segment.fill((byte) 0xa5);
+    return Tensor.wrap(segment, dtype, shape);
+  }
+
+  /** The values of a tensor as a planar array. */
+  static float[] planar(Tensor tensor) {
+    float[] memory = tensor.toFloatArray();
+    float[] planar = new float[memory.length];
+    for (int i = 0; i < planar.length; i++) {
+      planar[i] = memory[place(tensor.shape(), i)];
+    }
+    return planar;
+  }
+
+  /** Normal values with, if asked for, ties, zeros of both signs, infinities and NaNs. */
+  static float[] floats(SplittableRandom random, int count, boolean special) {
+    float[] values = new float[count];
+    int kind = random.nextInt(4);
+    for (int i = 0; i < count; i++) {
+      values[i] = kind == 0 && special ? random.nextInt(-2, 3) : (float) random.nextGaussian();
+      if (special && random.nextInt(30) == 0) {
+        values[i] =
+            switch (random.nextInt(6)) {
+              case 0 -> Float.intBitsToFloat(0x7fc00000 + random.nextInt(100));
+              case 1 -> Float.POSITIVE_INFINITY;
+              case 2 -> Float.NEGATIVE_INFINITY;
+              case 3 -> -0f;
+              case 4 -> 0f;
+              default -> Float.MIN_VALUE;
+            };
+      }
+    }
+    if (special && random.nextInt(10) == 0) {
+      java.util.Arrays.fill(values, Float.NEGATIVE_INFINITY);
+    }
+    return values;
+  }
+
+  /** Integers from 0 to 255, at times few different ones. */
+  static float[] bytes(SplittableRandom random, int count) {
+    float[] values = new float[count];
+    int most = random.nextInt(3) == 0 ? 3 : 256;
+    for (int i = 0; i < count; i++) {
+      values[i] = random.nextInt(most);
+    }
+    return values;
+  }
+
+  static void assertSameBits(float[] expected, float[] actual, String what) {
+    assertEquals(expected.length, actual.length, what);
+    for (int i = 0; i < expected.length; i++) {
+      if (Float.floatToRawIntBits(expected[i]) != Float.floatToRawIntBits(actual[i])) {
+        fail(
+            what + ": element " + i + " is " + bits(actual[i]) + ", expected " + bits(expected[i]));
+      }
+    }
+  }
+
+  private static String bits(float value) {
+    return value + " (0x" + Integer.toHexString(Float.floatToRawIntBits(value)) + ")";
+  }
+
+  static void assertWithin(Oracle.Bounded expected, float[] actual, String what) {
+    assertEquals(expected.values().length, actual.length, what);
+    for (int i = 0; i < actual.length; i++) {
+      double value = expected.values()[i];
+      boolean close =
+          Double.isFinite(value)
+              ? Math.abs(actual[i] - value) <= expected.tolerance()[i]
+              : Double.compare(value, actual[i]) == 0;
+      if (!close) {
+        fail(
+            what
+                + ": element "
+                + i
+                + " is "
+                + actual[i]
+                + ", expected "
+                + value
+                + " within "
+                + expected.tolerance()[i]);
+      }
+    }
+  }
+}
