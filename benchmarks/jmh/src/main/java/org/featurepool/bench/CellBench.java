@@ -1,0 +1,98 @@
+package org.featurepool.bench;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/** Runs the contenders of a cell against each other and against its limit. */
+final class CellBench {
+  /** Name of the limit among the contenders. */
+  static final String LIMIT = "limit";
+
+  // What the limit's buffers hold; why not zeros, limit.h tells.
+  private static final byte FILLING = 0x3C;
+
+  private final LimitLibrary limit;
+  private final Rounds rounds;
+  private final Workers workers;
+
+  CellBench(LimitLibrary limit, Rounds rounds, Workers workers) {
+    this.limit = limit;
+    this.rounds = rounds;
+    this.workers = workers;
+  }
+
+  /**
+   * What came out of a cell.
+   *
+   * @param measurements the limit first, then those contenders that took part
+   * @param lacking why others did not, by their names
+   * @param wrong how the results of others differed, by their names; they were not timed
+   */
+  record Outcome(
+      List<Measurement> measurements, Map<String, String> lacking, Map<String, String> wrong) {}
+
+  Outcome run(String id, Pooling pooling) {
+    Map<String, String> lacking = new LinkedHashMap<>();
+    Map<String, String> wrong = new LinkedHashMap<>();
+    List<String> names = new ArrayList<>();
+    List<Runnable> runs = new ArrayList<>();
+    try (Arena arena = Arena.ofConfined()) {
+      runs.add(pass(pooling, false, arena));
+      if (!pooling.global()) {
+        runs.add(pass(pooling, true, arena));
+      }
+      int passes = runs.size();
+      Workload workload = new Workload(pooling, arena);
+      Result expected = null;
+      for (Contender contender : Contenders.ALL) {
+        Optional<String> lack = contender.lack(pooling);
+        if (lack.isPresent()) {
+          lacking.put(contender.name(), lack.get());
+          continue;
+        }
+        Contender.Call call = contender.prepare(workload, workers, arena);
+        call.run();
+        Result result = call.result();
+        if (expected == null) {
+          expected = result;
+        }
+        Optional<String> difference = expected.difference(result, pooling);
+        if (difference.isPresent()) {
+          wrong.put(contender.name(), difference.get());
+        } else {
+          names.add(contender.name());
+          runs.add(call::run);
+        }
+      }
+      List<Double> nanos = rounds.medians(runs);
+      double least = nanos.subList(0, passes).stream().mapToDouble(Double::doubleValue).min().orElseThrow();
+      List<Measurement> measurements = new ArrayList<>();
+      measurements.add(measurement(id, LIMIT, pooling, least, least));
+      for (int i = 0; i < names.size(); i++) {
+        measurements.add(measurement(id, names.get(i), pooling, nanos.get(passes + i), least));
+      }
+      return new Outcome(measurements, lacking, wrong);
+    }
+  }
+
+  private Measurement measurement(
+      String id, String contender, Pooling pooling, double nanos, double limitNanos) {
+    long bytes = pooling.readBytes() + pooling.writtenBytes();
+    return new Measurement(id, contender, workers.threads(), nanos, bytes, limitNanos);
+  }
+
+  private Runnable pass(Pooling pooling, boolean streaming, Arena arena) {
+    MemorySegment in = arena.allocate(pooling.readBytes(), LimitLibrary.ALIGNMENT);
+    // A global pooling writes so little that reading alone is its limit.
+    long writes = pooling.global() ? 0 : pooling.writtenBytes();
+    MemorySegment out = arena.allocate(writes, LimitLibrary.ALIGNMENT);
+    in.fill(FILLING);
+    out.fill(FILLING);
+    return () -> limit.pass(in, out, streaming, workers.threads());
+  }
+}

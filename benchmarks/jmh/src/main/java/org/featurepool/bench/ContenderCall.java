@@ -1,0 +1,60 @@
+package org.featurepool.bench;
+
+import java.lang.foreign.Arena;
+import java.util.Optional;
+
+/** One contender in one cell of the project's matrix, ready to run, one thread. */
+public final class ContenderCall implements AutoCloseable {
+  private final Arena arena;
+  private final Workers workers;
+  private final Contender.Call call;
+
+  private ContenderCall(Arena arena, Workers workers, Contender.Call call) {
+    this.arena = arena;
+    this.workers = workers;
+    this.call = call;
+  }
+
+  /**
+   * Makes it ready; it belongs to the calling thread.
+   *
+   * @param cell id of the cell
+   * @param contender name of the contender
+   * @return the call, to be closed
+   * @throws IllegalArgumentException if there is no such cell or contender, or that contender cannot
+   *     compute that cell
+   */
+  public static ContenderCall open(String cell, String contender) {
+    Pooling pooling =
+        Matrix.own().stream()
+            .filter(candidate -> candidate.id().equals(cell))
+            .findFirst()
+            .flatMap(Pooling::of)
+            .orElseThrow(() -> new IllegalArgumentException("there is no cell " + cell));
+    Contender found =
+        Contenders.ALL.stream()
+            .filter(candidate -> candidate.name().equals(contender))
+            .findFirst()
+            .orElseThrow(() -> new IllegalArgumentException("there is no contender " + contender));
+    Optional<String> lack = found.lack(pooling);
+    if (lack.isPresent()) {
+      throw new IllegalArgumentException(contender + " has no " + lack.get());
+    }
+    org.featurepool.Featurepool.setThreads(1);
+    Arena arena = Arena.ofConfined();
+    Workers workers = new Workers(1);
+    return new ContenderCall(
+        arena, workers, found.prepare(new Workload(pooling, arena), workers, arena));
+  }
+
+  /** Computes the cell. */
+  public void run() {
+    call.run();
+  }
+
+  @Override
+  public void close() {
+    workers.close();
+    arena.close();
+  }
+}

@@ -1,0 +1,32 @@
+package org.featurepool.bench;
+
+/**
+ * One figure: a contender's time in a cell.
+ *
+ * @param cell name of the cell
+ * @param contender name of the contender; {@code limit} for the limit itself
+ * @param threads threads that a call may use
+ * @param nanos median time of a call
+ * @param bytes bytes that a call has to read and write
+ * @param limitNanos median time of the cell's limit
+ */
+record Measurement(
+    String cell, String contender, int threads, double nanos, long bytes, double limitNanos) {
+  double microseconds() {
+    return nanos / 1e3;
+  }
+
+  double limitMicroseconds() {
+    return limitNanos / 1e3;
+  }
+
+  /** 10^9 bytes per second. */
+  double gigabytesPerSecond() {
+    return bytes / nanos;
+  }
+
+  /** 1: as fast as the limit. */
+  double partOfLimit() {
+    return limitNanos / nanos;
+  }
+}

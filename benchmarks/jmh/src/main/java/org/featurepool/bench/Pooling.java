@@ -1,0 +1,131 @@
+package org.featurepool.bench;
+
+import java.util.Optional;
+import org.featurepool.DType;
+import org.featurepool.Shape;
+import org.featurepool.Window;
+
+/**
+ * What a cell computes, for the operators that there are.
+ *
+ * @param kind what is computed
+ * @param dtype type of the elements
+ * @param input shape of the pooling's input (backward: of the gradient that comes out)
+ * @param window the window; a global pooling's is the whole plane
+ * @param global whether one window covers the plane
+ */
+record Pooling(Kind kind, DType dtype, Shape input, Window window, boolean global) {
+  /** The most taps that a one-byte mask can tell apart. */
+  static final long MAX_COMPACT_TAPS = 255;
+
+  /** What can be computed. */
+  enum Kind {
+    MAX,
+    MAX_WITH_MASK,
+    MAX_BACKWARD,
+    AVERAGE,
+    AVERAGE_BACKWARD;
+
+    boolean backward() {
+      return this == MAX_BACKWARD || this == AVERAGE_BACKWARD;
+    }
+
+    boolean average() {
+      return this == AVERAGE || this == AVERAGE_BACKWARD;
+    }
+
+    /** Whether a mask is written or read. */
+    boolean masked() {
+      return this == MAX_WITH_MASK || this == MAX_BACKWARD;
+    }
+  }
+
+  /**
+   * The pooling of a cell.
+   *
+   * @return empty if there is no such operator yet
+   * @throws BadUsage if the cell's window does not fit its tensor
+   */
+  static Optional<Pooling> of(Cell cell) {
+    return Optional.ofNullable(kind(cell)).map(kind -> of(cell, kind));
+  }
+
+  private static Kind kind(Cell cell) {
+    return switch (cell.op() + " " + cell.direction()) {
+      case "max forward" -> Kind.MAX;
+      case "max forward_mask" -> Kind.MAX_WITH_MASK;
+      case "max backward" -> Kind.MAX_BACKWARD;
+      case "avg forward", "global_avg forward" -> Kind.AVERAGE;
+      case "avg backward", "global_avg backward" -> Kind.AVERAGE_BACKWARD;
+      default -> null;
+    };
+  }
+
+  private static Pooling of(Cell cell, Kind kind) {
+    try {
+      boolean global = cell.op().startsWith("global");
+      long[] kernel =
+          global
+              ? cell.d() > 1
+                  ? new long[] {cell.d(), cell.h(), cell.w()}
+                  : new long[] {cell.h(), cell.w()}
+              : extents("kernel", cell.kernel());
+      long outside = kernel.length == 3 ? 1 : cell.d() * (kernel.length == 2 ? 1 : cell.h());
+      if (kernel.length > 3 || outside != 1) {
+        throw new BadUsage("kernel is " + cell.kernel() + "; it must have one extent per axis");
+      }
+      Window window = Window.of(kernel);
+      if (!global) {
+        window =
+            window
+                .withStride(extents("stride", cell.stride()))
+                .withPadding(extents("pad", cell.pad()));
+      }
+      Shape input = cell.shape(kernel.length);
+      window.outputShape(input); // refuses a window that does not fit
+      return new Pooling(kind, cell.dtype(), input, window, global);
+    } catch (BadUsage | IllegalArgumentException e) {
+      throw new BadUsage("cell " + cell.id() + ": " + e.getMessage());
+    }
+  }
+
+  /** Reads {@code 2x2x2}, {@code 2x2} or {@code 2}. */
+  static long[] extents(String name, String text) {
+    String[] parts = text.split("x", -1);
+    long[] extents = new long[parts.length];
+    for (int i = 0; i < parts.length; i++) {
+      try {
+        extents[i] = Long.parseLong(parts[i]);
+      } catch (NumberFormatException e) {
+        throw new BadUsage(name + " is '" + text + "'; it must be extents like 3x3");
+      }
+    }
+    return extents;
+  }
+
+  Shape output() {
+    return window.outputShape(input);
+  }
+
+  /** Bytes that a call has to read. */
+  long readBytes() {
+    return kind.backward() ? outputBytes() + maskBytes() : input.elementCount() * dtype.size();
+  }
+
+  /** Bytes that a call has to write. */
+  long writtenBytes() {
+    return kind.backward() ? input.elementCount() * dtype.size() : outputBytes() + maskBytes();
+  }
+
+  private long outputBytes() {
+    return output().elementCount() * dtype.size();
+  }
+
+  private long maskBytes() {
+    if (!kind.masked()) {
+      return 0;
+    }
+    DType entry = window.taps() <= MAX_COMPACT_TAPS ? DType.U8 : DType.I32;
+    return output().elementCount() * entry.size();
+  }
+}

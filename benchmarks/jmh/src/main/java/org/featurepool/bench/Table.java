@@ -1,0 +1,46 @@
+package org.featurepool.bench;
+
+import java.io.PrintWriter;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Locale;
+
+/** What people read. */
+final class Table {
+  private Table() {}
+
+  /** Prints a cell: the limit, then the contenders, fastest first. */
+  static void print(PrintWriter out, Cell cell, CellBench.Outcome outcome) {
+    List<Measurement> measurements = outcome.measurements();
+    out.println();
+    out.printf(
+        Locale.ROOT,
+        "%s: %s, %.2f MB%n",
+        cell.id(),
+        cell.description(),
+        measurements.getFirst().bytes() / 1e6);
+    measurements.stream()
+        .sorted(
+            Comparator.comparing((Measurement m) -> !m.contender().equals(CellBench.LIMIT))
+                .thenComparing(Measurement::nanos))
+        .forEach(
+            m ->
+                out.printf(
+                    Locale.ROOT,
+                    "  %-18s %12.2f us %8.2f GB/s %7.3f of the limit%n",
+                    m.contender(),
+                    m.microseconds(),
+                    m.gigabytesPerSecond(),
+                    m.partOfLimit()));
+    outcome.wrong().forEach((name, how) -> out.printf("  %-18s WRONG: %s%n", name, how));
+    outcome.lacking().forEach((name, what) -> out.printf("  %-18s has no %s%n", name, what));
+  }
+
+  /** Prints a cell whose operator is yet to come. */
+  static void missing(PrintWriter out, Cell cell) {
+    out.println();
+    out.printf(
+        "%s: missing, there is no %s %s yet%n",
+        cell.id(), cell.op(), cell.direction().replace('_', ' '));
+  }
+}

@@ -1,0 +1,151 @@
+package org.featurepool.bench;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.StringReader;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.featurepool.DType;
+import org.featurepool.Shape;
+import org.featurepool.Window;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class MatrixTest {
+  private static final String HEADER =
+      "id,op,direction,layout,dtype,n,c,d,h,w,kernel,stride,pad,from\n";
+
+  private static List<Cell> parse(String rows) throws IOException {
+    return Matrix.parse(new BufferedReader(new StringReader(HEADER + rows)));
+  }
+
+  private static Pooling pooling(String row) throws IOException {
+    return Pooling.of(parse(row).getFirst()).orElseThrow();
+  }
+
+  private static String refusal(String rows) {
+    return assertThrows(BadUsage.class, () -> parse(rows)).getMessage();
+  }
+
+  @Test
+  void readsTwoAxes() throws IOException {
+    Pooling pooling = pooling("a,max,forward_mask,nhwc,f32,8,64,1,224,112,3x2,2x1,1x0,x");
+    assertEquals(Pooling.Kind.MAX_WITH_MASK, pooling.kind());
+    assertEquals(Shape.nhwc(8, 224, 112, 64), pooling.input());
+    assertEquals(
+        Window.of(3, 2).withStride(2, 1).withPadding(new long[] {1, 0}, new long[] {1, 0}),
+        pooling.window());
+    assertFalse(pooling.global());
+  }
+
+  @Test
+  void readsThreeAxes() throws IOException {
+    Pooling pooling = pooling("a,max,forward,nchw,f32,1,64,16,56,56,2x2x2,2x2x2,0x0x0,x");
+    assertEquals(Shape.ncdhw(1, 64, 16, 56, 56), pooling.input());
+    assertEquals(Window.of(2, 2, 2).withStride(2, 2, 2), pooling.window());
+  }
+
+  @Test
+  void readsOneAxisAsARowOfAPlane() throws IOException {
+    Pooling pooling = pooling("a,max,forward,nchw,u8,16,64,1,1,16000,1x4,1x4,0x0,x");
+    assertEquals(Shape.nchw(16, 64, 1, 16000), pooling.input());
+    assertEquals(DType.U8, pooling.dtype());
+    assertEquals(Shape.nchw(16, 64, 1, 4000), pooling.output());
+  }
+
+  @Test
+  void readsOneAxisAsOne() throws IOException {
+    Pooling pooling = pooling("a,avg,forward,nchw,f32,2,3,1,1,10,4,2,1,x");
+    assertEquals(Shape.ncw(2, 3, 10), pooling.input());
+    assertEquals(Shape.ncw(2, 3, 5), pooling.output());
+  }
+
+  @Test
+  void aGlobalWindowIsThePlane() throws IOException {
+    Pooling pooling = pooling("a,global_avg,forward,nchw,f32,32,2048,1,7,5,,,,x");
+    assertEquals(Pooling.Kind.AVERAGE, pooling.kind());
+    assertTrue(pooling.global());
+    assertEquals(Shape.nchw(32, 2048, 1, 1), pooling.output());
+  }
+
+  @Test
+  void operatorsThatAreYetToComeHaveNoPooling() throws IOException {
+    for (String row :
+        List.of(
+            "a,spp_block,forward,nchw,f32,1,512,1,19,19,5;9;13,1x1,same,x",
+            "a,netvlad,backward,nchw,f32,4,512,1,30,40,K=64,,,x",
+            "a,avg,forward_mask,nchw,f32,4,512,1,30,40,2x2,2x2,0x0,x")) {
+      assertTrue(Pooling.of(parse(row).getFirst()).isEmpty(), row);
+    }
+  }
+
+  @Test
+  void countsTheBytesOfACall() throws IOException {
+    long x = 4 * 4 * 6 * 4L;
+    long y = 4 * 2 * 3 * 4L;
+    long mask = 4 * 2 * 3;
+    Pooling forward = pooling("a,max,forward,nchw,f32,1,4,1,4,6,2x2,2x2,0x0,x");
+    assertEquals(List.of(x, y), List.of(forward.readBytes(), forward.writtenBytes()));
+    Pooling masked = pooling("a,max,forward_mask,nchw,f32,1,4,1,4,6,2x2,2x2,0x0,x");
+    assertEquals(List.of(x, y + mask), List.of(masked.readBytes(), masked.writtenBytes()));
+    Pooling backward = pooling("a,max,backward,nchw,f32,1,4,1,4,6,2x2,2x2,0x0,x");
+    assertEquals(List.of(y + mask, x), List.of(backward.readBytes(), backward.writtenBytes()));
+    Pooling average = pooling("a,avg,backward,nchw,f32,1,4,1,4,6,2x2,2x2,0x0,x");
+    assertEquals(List.of(y, x), List.of(average.readBytes(), average.writtenBytes()));
+    Pooling large = pooling("a,max,forward_mask,nchw,f32,1,1,1,20,20,16x16,16x16,0x0,x");
+    assertEquals(List.of(1600L, 8L), List.of(large.readBytes(), large.writtenBytes()));
+  }
+
+  @Test
+  void saysWhatIsWrong() {
+    assertEquals(
+        "line 2 has 9 columns; the first line has 14", refusal("a,max,forward,nchw,f32,1,2,1,3"));
+    assertEquals(
+        "line 2: n is 'one'; it must be a whole number, at least 1",
+        refusal("a,max,forward,nchw,f32,one,2,1,3,4,2x2,2x2,0x0,x"));
+    assertEquals(
+        "line 2: layout is 'hwc'; it must be nchw or nhwc",
+        refusal("a,max,forward,hwc,f32,1,2,1,3,4,2x2,2x2,0x0,x"));
+    String row = "a,max,forward,nchw,f32,1,2,1,3,4,2x2,2x2,0x0,x\n";
+    assertEquals("line 3: there is another cell a", refusal(row + row));
+    assertEquals("there are no cells", refusal(""));
+  }
+
+  @Test
+  void saysWhatDoesNotFit() {
+    assertEquals(
+        "cell a: kernel is '5;9'; it must be extents like 3x3",
+        assertThrows(
+                BadUsage.class, () -> pooling("a,max,forward,nchw,f32,1,2,1,3,4,5;9,2x2,0x0,x"))
+            .getMessage());
+    BadUsage large =
+        assertThrows(
+            BadUsage.class, () -> pooling("a,max,forward,nchw,f32,1,2,1,3,4,5x5,2x2,0x0,x"));
+    assertTrue(large.getMessage().startsWith("cell a: "), large.getMessage());
+  }
+
+  @Test
+  void readsTheProjectsOwn() {
+    List<Cell> cells = Matrix.own();
+    assertEquals(44, cells.size());
+    assertEquals(34, cells.stream().filter(cell -> Pooling.of(cell).isPresent()).count());
+  }
+
+  @Test
+  void namesTheFileThatCannotBeRead(@TempDir Path folder) throws IOException {
+    Path absent = folder.resolve("absent.csv");
+    assertEquals(
+        "matrix " + absent + " does not exist",
+        assertThrows(BadUsage.class, () -> Matrix.read(absent)).getMessage());
+    Path noMatrix = Files.writeString(folder.resolve("no.csv"), "id,op\na,max\n");
+    assertEquals(
+        "matrix " + noMatrix + ": there is no column direction",
+        assertThrows(BadUsage.class, () -> Matrix.read(noMatrix)).getMessage());
+  }
+}
