@@ -68,7 +68,8 @@ final class Outputs implements AutoCloseable {
 
   private static String suffix(Path file) {
     String name = file.getFileName() == null ? "" : file.getFileName().toString();
-    return name.substring(name.lastIndexOf('.') + 1).toLowerCase(Locale.ROOT);
+    int dot = name.lastIndexOf('.');
+    return dot < 0 ? "" : name.substring(dot + 1).toLowerCase(Locale.ROOT);
   }
 
   /** Puts the files in their places; all must have been written. */

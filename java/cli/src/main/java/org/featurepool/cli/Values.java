@@ -42,7 +42,7 @@ final class Values {
       return new Values(Arrays.stream(text.split(",", -1)).mapToLong(Long::parseLong).toArray());
     } catch (NumberFormatException e) {
       throw new TypeConversionException(
-          "'" + text + "' is no list of whole numbers such as 3 or 3,3");
+          "'" + text + "' is no list of whole numbers (less than 2^63) such as 3 or 3,3");
     }
   }
 

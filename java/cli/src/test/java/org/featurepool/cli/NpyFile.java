@@ -1,0 +1,90 @@
+package org.featurepool.cli;
+
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+
+/** An .npy file, read and written by code that is not the library's. */
+record NpyFile(String descr, long[] extents, ByteBuffer data) {
+  private static final Pattern HEADER =
+      Pattern.compile("'descr': '([^']*)', 'fortran_order': False, 'shape': \\(([^)]*)\\)");
+  private static final int PREFIX = 10;
+
+  static NpyFile read(Path file) throws IOException {
+    ByteBuffer bytes = ByteBuffer.wrap(Files.readAllBytes(file)).order(ByteOrder.LITTLE_ENDIAN);
+    int length = Short.toUnsignedInt(bytes.getShort(8));
+    String header = new String(bytes.array(), PREFIX, length, StandardCharsets.ISO_8859_1);
+    Matcher matcher = HEADER.matcher(header);
+    if (!matcher.find()) {
+      throw new AssertionError(file + " has the header " + header);
+    }
+    long[] extents =
+        Arrays.stream(matcher.group(2).split(","))
+            .map(String::strip)
+            .filter(extent -> !extent.isEmpty())
+            .mapToLong(Long::parseLong)
+            .toArray();
+    ByteBuffer data =
+        bytes.slice(PREFIX + length, bytes.capacity() - PREFIX - length).order(bytes.order());
+    return new NpyFile(matcher.group(1), extents, data);
+  }
+
+  float[] floats() {
+    float[] values = new float[data.remaining() / Float.BYTES];
+    data.duplicate().order(data.order()).asFloatBuffer().get(values);
+    return values;
+  }
+
+  long[] longs() {
+    long[] values = new long[data.remaining() / Long.BYTES];
+    data.duplicate().order(data.order()).asLongBuffer().get(values);
+    return values;
+  }
+
+  float[] unsignedBytes() {
+    float[] values = new float[data.remaining()];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = Byte.toUnsignedInt(data.get(i));
+    }
+    return values;
+  }
+
+  static Path write(Path file, String descr, boolean fortran, long[] extents, byte[] data)
+      throws IOException {
+    String shape =
+        Arrays.stream(extents).mapToObj(extent -> extent + ",").collect(Collectors.joining(" "));
+    String dictionary =
+        "{'descr': %s, 'fortran_order': %s, 'shape': (%s), }"
+            .formatted(descr, fortran ? "True" : "False", shape);
+    String header = dictionary + " ".repeat(63 - (PREFIX + dictionary.length()) % 64) + "\n";
+    ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+    bytes.writeBytes(new byte[] {(byte) 0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0});
+    bytes.writeBytes(new byte[] {(byte) header.length(), (byte) (header.length() >>> 8)});
+    bytes.writeBytes(header.getBytes(StandardCharsets.ISO_8859_1));
+    bytes.writeBytes(data);
+    return Files.write(file, bytes.toByteArray());
+  }
+
+  static Path writeFloats(Path file, float[] values, long... extents) throws IOException {
+    ByteBuffer data =
+        ByteBuffer.allocate(values.length * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+    data.asFloatBuffer().put(values);
+    return write(file, "'<f4'", false, extents, data.array());
+  }
+
+  static Path writeUnsignedBytes(Path file, float[] values, long... extents) throws IOException {
+    byte[] data = new byte[values.length];
+    for (int i = 0; i < data.length; i++) {
+      data[i] = (byte) (int) values[i];
+    }
+    return write(file, "'|u1'", false, extents, data);
+  }
+}
