@@ -70,7 +70,8 @@ final class CellBench {
         }
       }
       List<Double> nanos = rounds.medians(runs);
-      double least = nanos.subList(0, passes).stream().mapToDouble(Double::doubleValue).min().orElseThrow();
+      double least =
+          nanos.subList(0, passes).stream().mapToDouble(Double::doubleValue).min().orElseThrow();
       List<Measurement> measurements = new ArrayList<>();
       measurements.add(measurement(id, LIMIT, pooling, least, least));
       for (int i = 0; i < names.size(); i++) {

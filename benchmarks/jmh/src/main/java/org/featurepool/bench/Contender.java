@@ -20,7 +20,8 @@ interface Contender {
    *
    * @param workload a pooling that there is no {@link #lack} for, and its data
    * @param workers the threads that a call may use
-   * @param arena owner of off-heap memory, confined to this thread, open as long as the call is used
+   * @param arena owner of off-heap memory, confined to this thread, open as long as the call is
+   *     used
    */
   Call prepare(Workload workload, Workers workers, Arena arena);
 

@@ -21,8 +21,8 @@ public final class ContenderCall implements AutoCloseable {
    * @param cell id of the cell
    * @param contender name of the contender
    * @return the call, to be closed
-   * @throws IllegalArgumentException if there is no such cell or contender, or that contender cannot
-   *     compute that cell
+   * @throws IllegalArgumentException if there is no such cell or contender, or that contender
+   *     cannot compute that cell
    */
   public static ContenderCall open(String cell, String contender) {
     Pooling pooling =

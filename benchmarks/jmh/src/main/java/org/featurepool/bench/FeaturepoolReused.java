@@ -33,9 +33,7 @@ final class FeaturepoolReused implements Contender {
     Tensor source = workload.source;
     Tensor out =
         Tensor.allocate(
-            arena,
-            pooling.dtype(),
-            pooling.kind().backward() ? pooling.input() : pooling.output());
+            arena, pooling.dtype(), pooling.kind().backward() ? pooling.input() : pooling.output());
     MaxPool max = MaxPool.of(pooling.window());
     AvgPool average = AvgPool.of(pooling.window());
     return switch (pooling.kind()) {

@@ -71,8 +71,7 @@ final class LimitLibrary {
 
   /** Whether there is a library to load. */
   static boolean isAvailable() {
-    return System.getProperty(PROPERTY) != null
-        || LimitLibrary.class.getResource(RESOURCE) != null;
+    return System.getProperty(PROPERTY) != null || LimitLibrary.class.getResource(RESOURCE) != null;
   }
 
   /**
@@ -146,8 +145,7 @@ final class LimitLibrary {
       MemorySegment yData) {
     long nanoseconds;
     try {
-      nanoseconds =
-          (long) timeMaxForward.invokeExact(function, count, x, xData, window, y, yData);
+      nanoseconds = (long) timeMaxForward.invokeExact(function, count, x, xData, window, y, yData);
     } catch (Throwable e) {
       throw new IllegalStateException(e);
     }

@@ -227,6 +227,10 @@ public final class Main implements Callable<Integer> {
       // Told below, like a number out of range.
     }
     throw new BadUsage(
-        "--threads is '" + threads + "'; it must be a number from 1 to " + MAX_THREADS + ", or all");
+        "--threads is '"
+            + threads
+            + "'; it must be a number from 1 to "
+            + MAX_THREADS
+            + ", or all");
   }
 }

@@ -24,7 +24,7 @@ import org.featurepool.bindings.ffi.fpool_window;
  * the same buffers, called from loops in either language, in turn, in one process.
  */
 final class Overhead {
-  private static final long CALLS = 100_000;
+  private static final long CALLS = 20_000;
   private static final int WARM_UP_ROUNDS = 20;
   private static final int ROUNDS = 21;
 
@@ -151,7 +151,8 @@ final class Overhead {
     out.println("cost of a call, ns               from Java  from C++  difference");
     line(out, "max 1x16x4x4 k2x2 s2x2", figures.javaNanos(), figures.cppNanos());
     line(out, "fpool_abi_version (empty)", figures.emptyJavaNanos(), figures.emptyCppNanos());
-    out.printf(Locale.ROOT, "MaxPool.forward allocates %.3f bytes per call%n", figures.bytesPerCall());
+    out.printf(
+        Locale.ROOT, "MaxPool.forward allocates %.3f bytes per call%n", figures.bytesPerCall());
   }
 
   private static void line(PrintWriter out, String name, double java, double cpp) {

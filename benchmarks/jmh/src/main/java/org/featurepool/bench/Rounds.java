@@ -10,7 +10,7 @@ import java.util.List;
  * @param rounds samples of each
  * @param sampleNanos least length of a sample
  * @param warmUpNanos how long each runs before it is timed
- * @param slowNanos what takes longer than this is run once more and that is its only sample
+ * @param slowNanos what takes longer than this has one run as its only sample
  */
 record Rounds(int rounds, long sampleNanos, long warmUpNanos, long slowNanos) {
   private static final long MILLISECOND = 1_000_000;
@@ -22,65 +22,58 @@ record Rounds(int rounds, long sampleNanos, long warmUpNanos, long slowNanos) {
 
   /** Enough for a look at the whole matrix. */
   static Rounds quick() {
-    return new Rounds(5, 20 * MILLISECOND, 150 * MILLISECOND, 300 * MILLISECOND);
+    return new Rounds(5, 20 * MILLISECOND, 200 * MILLISECOND, 300 * MILLISECOND);
   }
 
   /** Returns the median time of each run in nanoseconds. */
   List<Double> medians(List<Runnable> runs) {
+    // In two turns, so that the compiler, which works in the background, is done with what the
+    // first
+    // turn made hot when the second tells how long a run takes.
+    for (Runnable run : runs) {
+      runFor(run, warmUpNanos / 2);
+    }
     List<Series> all = new ArrayList<>(runs.size());
     for (Runnable run : runs) {
-      all.add(warmUp(run));
+      all.add(new Series(run, runFor(run, warmUpNanos / 2)));
     }
     for (int round = 0; round < rounds; round++) {
       for (Series series : all) {
-        if (round == 0 || !series.slow) {
-          series.sample(round);
-        }
+        series.sample(round);
       }
     }
     return all.stream().map(Series::median).toList();
   }
 
-  private Series warmUp(Runnable run) {
+  /** Runs at least once and until a time has passed; returns the mean time of a run. */
+  private static double runFor(Runnable run, long nanos) {
     long start = System.nanoTime();
-    run.run();
-    long first = System.nanoTime() - start;
-    if (first > slowNanos) {
-      return new Series(run, 1, true);
-    }
-    // The last half of the warm-up tells how long a run takes once it is compiled.
-    long half = start + warmUpNanos / 2;
-    long end = start + warmUpNanos;
-    long now = System.nanoTime();
-    for (; now < half; now = System.nanoTime()) {
-      run.run();
-    }
-    long measured = now;
-    long count = 0;
+    long runs = 0;
+    long passed;
     do {
       run.run();
-      count++;
-      now = System.nanoTime();
-    } while (now < end);
-    double each = Math.max(1, (double) (now - measured) / count);
-    return new Series(run, Math.max(1, (long) Math.ceil(sampleNanos / each)), false);
+      runs++;
+      passed = System.nanoTime() - start;
+    } while (passed < nanos);
+    return Math.max(1, (double) passed / runs);
   }
 
   /** The samples of one run. */
   private final class Series {
     private final Runnable run;
     private final long repetitions;
-    private final boolean slow;
     private final double[] samples;
 
-    private Series(Runnable run, long repetitions, boolean slow) {
+    private Series(Runnable run, double estimate) {
       this.run = run;
-      this.repetitions = repetitions;
-      this.slow = slow;
-      samples = new double[slow ? 1 : rounds];
+      repetitions = (long) Math.ceil(sampleNanos / estimate);
+      samples = estimate > slowNanos ? new double[] {estimate} : new double[rounds];
     }
 
     private void sample(int round) {
+      if (samples.length < rounds) {
+        return; // slow: the estimate is its sample
+      }
       long start = System.nanoTime();
       for (long i = 0; i < repetitions; i++) {
         run.run();

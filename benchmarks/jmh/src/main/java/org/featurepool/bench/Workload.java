@@ -24,8 +24,7 @@ final class Workload {
   Workload(Pooling pooling, Arena arena) {
     this.pooling = pooling;
     SplittableRandom random = new SplittableRandom(SEED);
-    source =
-        random(pooling.kind().backward() ? pooling.output() : pooling.input(), random, arena);
+    source = random(pooling.kind().backward() ? pooling.output() : pooling.input(), random, arena);
     if (pooling.kind() == Pooling.Kind.MAX_BACKWARD) {
       mask = Mask.allocate(arena, pooling.window(), pooling.input());
       try (Arena scratch = Arena.ofConfined()) {

@@ -47,7 +47,7 @@ class MeasuringTest {
     }
     assertEquals(
         """
-        {"cell":"a \\"b\\"","contender":"java-loop","threads":2,"us":1234.57,"gbps":0.810001,\
+        {"cell":"a \\"b\\"","contender":"java-loop","threads":2,"us":1234.57,"gbps":0.81,\
         "limit_us":1.0004}
         {"cell":"c","contender":"limit","threads":1,"us":0.5,"gbps":100.0,"limit_us":0.5}
         """,
@@ -59,7 +59,8 @@ class MeasuringTest {
     Rounds rounds = new Rounds(3, MILLISECOND, 4 * MILLISECOND, 500 * MILLISECOND);
     AtomicInteger runs = new AtomicInteger();
     List<Double> medians =
-        rounds.medians(List.of(runs::incrementAndGet, () -> LockSupport.parkNanos(2 * MILLISECOND)));
+        rounds.medians(
+            List.of(runs::incrementAndGet, () -> LockSupport.parkNanos(2 * MILLISECOND)));
     assertTrue(runs.get() > 1000, () -> "only " + runs + " runs in 3 samples of a millisecond");
     assertTrue(medians.get(0) < MILLISECOND, () -> "an increment took " + medians.get(0) + " ns");
     assertTrue(medians.get(1) >= 2 * MILLISECOND, () -> "2 ms took " + medians.get(1) + " ns");
@@ -67,7 +68,7 @@ class MeasuringTest {
 
   @Test
   void aSlowRunGetsOneSample() {
-    Rounds rounds = new Rounds(5, MILLISECOND, 4 * MILLISECOND, MILLISECOND);
+    Rounds rounds = new Rounds(5, MILLISECOND, MILLISECOND, MILLISECOND);
     AtomicInteger runs = new AtomicInteger();
     rounds.medians(
         List.of(
