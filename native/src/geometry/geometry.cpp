@@ -93,17 +93,6 @@ Axis resolve(std::int64_t input, const fpool_window& window, int index) {
 
 }  // namespace
 
-Span Axis::taps(std::int64_t o) const {
-  const std::int64_t first = start(o);
-  const std::int64_t begin = first < 0 ? ceil_div(-first, dilation) : 0;
-  const std::int64_t end = first >= input ? 0 : ceil_div(input - first, dilation);
-  return {begin, std::max(begin, std::min(kernel, end))};
-}
-
-std::int64_t Axis::padded_taps(std::int64_t o) const {
-  return std::min(kernel, ceil_div(input + pad_end - start(o), dilation));
-}
-
 Span Axis::covering(std::int64_t i) const {
   const std::int64_t first = ceil_div(i + pad_begin - (reach() - 1), stride);
   const std::int64_t last = (i + pad_begin) / stride;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -40,10 +41,18 @@ struct Axis {
   std::int64_t reach() const { return dilation * (kernel - 1) + 1; }
 
   /** The taps of the window at `o` that lie inside the input. */
-  Span taps(std::int64_t o) const;
+  Span taps(std::int64_t o) const {
+    const std::int64_t first = start(o);
+    // Kernels ask once per row; without dilation, no division.
+    const std::int64_t begin = first >= 0 ? 0 : in_dilations(-first);
+    const std::int64_t end = first >= input ? 0 : in_dilations(input - first);
+    return {begin, std::max(begin, std::min(kernel, end))};
+  }
 
   /** How many taps of the window at `o` lie before the end of the end padding. */
-  std::int64_t padded_taps(std::int64_t o) const;
+  std::int64_t padded_taps(std::int64_t o) const {
+    return std::min(kernel, in_dilations(input + pad_end - start(o)));
+  }
 
   /** The output positions whose windows may hold input position `i` (all of them if dilation is 1). */
   Span covering(std::int64_t i) const;
@@ -52,7 +61,12 @@ struct Axis {
   Span interior() const;
 
   bool padded() const { return pad_begin > 0 || position(output - 1, kernel - 1) >= input; }
-  bool overlapping() const { return stride < reach(); }
+
+ private:
+  /** Number of dilation steps that reach over `distance` > 0, rounded up. */
+  std::int64_t in_dilations(std::int64_t distance) const {
+    return dilation == 1 ? distance : (distance + dilation - 1) / dilation;
+  }
 };
 
 /** A fixed-window pooling: batch, channels and the axes D, H, W (unit axes where the rank is less). */

@@ -64,10 +64,10 @@ class StoreQuotient {
     }
   }
 
-  void StartRow(const PlaneView& view, std::int64_t row) {
+  void StartRow(const PlaneView& view, std::int64_t d, std::int64_t h) {
     if (uniform_ != 0) return;
-    rows_ = static_cast<float>(counted_taps(view.d, p_.divisor, row / view.h.output) *
-                               counted_taps(view.h, p_.divisor, row % view.h.output));
+    rows_ = static_cast<float>(counted_taps(view.d, p_.divisor, d) *
+                               counted_taps(view.h, p_.divisor, h));
   }
 
   HWY_INLINE void Write(hn::Vec<typename R::D> sum, std::int64_t o, std::int64_t n,
@@ -147,26 +147,25 @@ void InterleavedTaps(const Pooling& p, Span items) {
   const hn::Rebind<T, typename R::D> dt;
   const std::int64_t lanes = LaneCount(d);
   const Geometry& g = p.geometry;
-  const RowTiles tiles = InterleavedTiles(g.d().output * g.h().output, g.w().output);
+  const RowTiles tiles = InterleavedOutputTiles(g);
   const std::int64_t uniform = uniform_divisor(g, p.divisor);
   const T* x = static_cast<const T*>(p.input);
   const T* end = x + g.input_size();
   InterleavedWindows windows(g);
-  for (std::int64_t index = items.begin; index < items.end; ++index) {
-    const RowTiles::Item item = tiles.item(index);
-    const Span columns = tiles.columns(item.tile);
-    const std::int64_t od = item.row / g.h().output;
-    const std::int64_t oh = item.row % g.h().output;
+  RowTiles::Item item = tiles.item(items.begin);
+  for (std::int64_t index = items.begin; index < items.end; ++index, tiles.advance(item)) {
+    const Span columns = tiles.columns(item);
     for (std::int64_t ow = columns.begin; ow < columns.end; ++ow) {
-      const Taps taps = windows.at(od, oh, ow);
+      const Taps taps = windows.at(item.d, item.h, ow);
       const std::int64_t count =
           uniform != 0 ? uniform
-                       : counted_taps(g.d(), p.divisor, od) * counted_taps(g.h(), p.divisor, oh) *
+                       : counted_taps(g.d(), p.divisor, item.d) *
+                             counted_taps(g.h(), p.divisor, item.h) *
                              counted_taps(g.w(), p.divisor, ow);
       const auto divisor = hn::Set(df, static_cast<float>(count));
       const T* image = x + item.plane * g.input_plane() * g.channels + taps.base;
       T* y = static_cast<T*>(p.output) +
-             (item.plane * g.output_plane() + item.row * g.w().output + ow) * g.channels;
+             (item.plane * g.output_plane() + tiles.row(item) * g.w().output + ow) * g.channels;
       for (std::int64_t c = 0;;) {
         const TapLoad<R> load{image + c, end, taps.offset, g.channels - c};
         const auto sum = taps.count == 0 ? hn::Zero(d) : CombineTaps<R>(load, taps.count);
@@ -241,9 +240,9 @@ void AvgSpreadRows(const Pooling& p, Span items) {
   std::vector<Covering> depth;
   std::vector<Covering> height;
   std::int64_t started = -1;
-  for (std::int64_t index = items.begin; index < items.end; ++index) {
-    const RowTiles::Item item = tiles.item(index);
-    const GradientColumns columns(w, tiles.columns(item.tile));
+  RowTiles::Item item = tiles.item(items.begin);
+  for (std::int64_t index = items.begin; index < items.end; ++index, tiles.advance(item)) {
+    const GradientColumns columns(w, tiles.columns(item));
     const std::int64_t size = columns.outputs.size();
     if (uniform == 0 && item.tile != started) {
       column_counts.assign(static_cast<std::size_t>(size + lanes), 1.0f);
@@ -255,8 +254,8 @@ void AvgSpreadRows(const Pooling& p, Span items) {
     }
     rows.clear();
     row_counts.clear();
-    list_covering(view.d, item.row / view.h.input, depth);
-    list_covering(view.h, item.row % view.h.input, height);
+    list_covering(view.d, item.d, depth);
+    list_covering(view.h, item.h, height);
     for (const Covering& od : depth) {
       for (const Covering& oh : height) {
         rows.push_back(static_cast<const float*>(p.input) + item.plane * view.output_plane() +
@@ -279,7 +278,7 @@ void AvgSpreadRows(const Pooling& p, Span items) {
     FillLine(sums + size, columns.after, 0.0f);
 
     float* dx = static_cast<float*>(p.output) + item.plane * view.input_plane() +
-                item.row * w.input;
+                tiles.row(item) * w.input;
     if (w.stride == 1 && w.kernel >= kLeastDoubling) {
       const float* result = SlideByDoubling<R>(line.get(), spare.get(), columns.phase_length,
                                                w.kernel, w.dilation);
@@ -303,7 +302,7 @@ void AvgSpreadRows(const Pooling& p, Span items) {
 /** dx of input positions of an interleaved tensor; lanes along C. */
 void AvgSpreadInterleaved(const Pooling& p, Span items) {
   const Geometry& g = p.geometry;
-  const RowTiles tiles = InterleavedTiles(g.d().input * g.h().input, g.w().input);
+  const RowTiles tiles = InterleavedInputTiles(g);
   const std::int64_t uniform = uniform_divisor(g, p.divisor);
   const hn::ScalableTag<float> d;
   const std::int64_t lanes = LaneCount(d);
@@ -315,15 +314,15 @@ void AvgSpreadInterleaved(const Pooling& p, Span items) {
   std::vector<Covering> depth;
   std::vector<Covering> height;
   std::vector<Covering> width;
-  for (std::int64_t index = items.begin; index < items.end; ++index) {
-    const RowTiles::Item item = tiles.item(index);
-    const Span columns = tiles.columns(item.tile);
-    list_covering(g.d(), item.row / g.h().input, depth);
-    list_covering(g.h(), item.row % g.h().input, height);
+  RowTiles::Item item = tiles.item(items.begin);
+  for (std::int64_t index = items.begin; index < items.end; ++index, tiles.advance(item)) {
+    const Span columns = tiles.columns(item);
+    list_covering(g.d(), item.d, depth);
+    list_covering(g.h(), item.h, height);
     const float* dy =
         static_cast<const float*>(p.input) + item.plane * g.output_plane() * g.channels;
     float* dx = static_cast<float*>(p.output) +
-                (item.plane * g.input_plane() + item.row * g.w().input + columns.begin) *
+                (item.plane * g.input_plane() + tiles.row(item) * g.w().input + columns.begin) *
                     g.channels;
     for (std::int64_t i = columns.begin; i < columns.end; ++i, dx += g.channels) {
       list_covering(g.w(), i, width);

@@ -119,7 +119,7 @@ class PlanarScan {
     const std::int64_t rows = view.d.kernel * view.h.kernel;
     const std::int64_t room = std::min(
         kTileElements, kStagedBytes / static_cast<std::int64_t>(sizeof(Lane)) / rows);
-    return {view.output_rows(), view.w.output,
+    return {view.d.output, view.h.output, view.w.output,
             std::max({room - view.w.reach(), view.w.reach(), std::int64_t{64}}) / view.w.stride +
                 1};
   }
@@ -131,22 +131,23 @@ class PlanarScan {
   }
 
   /** Computes outputs of one row, tile by tile. */
-  void Row(std::int64_t plane, std::int64_t row, Span outputs) {
+  void Row(const RowTiles::Item& item, Span outputs) {
     for (std::int64_t o = outputs.begin; o < outputs.end;) {
       const std::int64_t end = std::min(outputs.end, o + tiles_.tile);
-      Tile(plane, row, {o, end});
+      Tile(item, {o, end});
       o = end;
     }
   }
 
-  void Tile(std::int64_t plane, std::int64_t row, Span outputs) {
+  void Tile(const RowTiles::Item& item, Span outputs) {
     const TileColumns columns(view_.w, outputs);
     if constexpr (S::kPositions) StartTile(outputs);
-    const bool exact = Stage(plane, row, columns);
+    const bool exact = Stage(item, columns);
+    const std::int64_t to = OutputOffset(view_, item, outputs.begin);
     if (exact) {
-      Take<true>(plane, row, outputs);
+      Take<true>(to, outputs);
     } else {
-      Take<false>(plane, row, outputs);
+      Take<false>(to, outputs);
     }
   }
 
@@ -177,14 +178,12 @@ class PlanarScan {
   };
 
   /** Copies the rows of a window into padded lines; whether one of them holds a NaN. */
-  bool Stage(std::int64_t plane, std::int64_t row, const TileColumns& columns) {
+  bool Stage(const RowTiles::Item& item, const TileColumns& columns) {
     const typename S::D d;
     const std::int64_t lanes = LaneCount(d);
-    const Element* x = static_cast<const Element*>(p_.input) + plane * view_.input_plane();
-    const std::int64_t od = row / view_.h.output;
-    const std::int64_t oh = row % view_.h.output;
-    const Span depth = view_.d.taps(od);
-    const Span height = view_.h.taps(oh);
+    const Element* x = static_cast<const Element*>(p_.input) + item.plane * view_.input_plane();
+    const Span depth = view_.d.taps(item.d);
+    const Span height = view_.h.taps(item.h);
     const std::int64_t size = columns.inputs.size();
     auto sum = hn::Zero(d);
     rows_.clear();
@@ -192,7 +191,7 @@ class PlanarScan {
     for (std::int64_t td = depth.begin; td < depth.end; ++td) {
       for (std::int64_t th = height.begin; th < height.end; ++th) {
         const std::int64_t input_row =
-            view_.d.position(od, td) * view_.h.input + view_.h.position(oh, th);
+            view_.d.position(item.d, td) * view_.h.input + view_.h.position(item.h, th);
         const Element* source = x + input_row * view_.w.input + columns.inputs.begin;
         const auto index = static_cast<std::int64_t>(rows_.size());
         Lane* staged = lines_.get() + index * row_pitch_;
@@ -217,14 +216,12 @@ class PlanarScan {
   }
 
   template <bool kExact>
-  HWY_NOINLINE void Take(std::int64_t plane, std::int64_t row, Span outputs) {
+  HWY_NOINLINE void Take(std::int64_t to, Span outputs) {
     const typename S::D d;
     const typename S::DI di;
     const std::int64_t lanes = LaneCount(d);
     const std::int64_t size = outputs.size();
-    const std::int64_t to =
-        plane * view_.output_plane() + row * view_.w.output + outputs.begin;
-    Element* y = p_.output == nullptr ? nullptr : static_cast<Element*>(p_.output) + to;
+    Element* y = static_cast<Element*>(p_.output) + to;
     const std::int64_t kernel = view_.w.kernel;
     const auto step =
         hn::Set(di, static_cast<typename S::Index>(S::kFlat ? view_.w.dilation : 1));
@@ -295,9 +292,9 @@ void PlanarTaps(const Pooling& p, Span items) {
   const PlaneView view(p);
   const RowTiles tiles = PlanarScan<S>::Tiles(view);
   PlanarScan<S> scan(p, view);
-  for (std::int64_t index = items.begin; index < items.end; ++index) {
-    const RowTiles::Item item = tiles.item(index);
-    scan.Tile(item.plane, item.row, tiles.columns(item.tile));
+  RowTiles::Item item = tiles.item(items.begin);
+  for (std::int64_t index = items.begin; index < items.end; ++index, tiles.advance(item)) {
+    scan.Tile(item, tiles.columns(item));
   }
 }
 
@@ -309,15 +306,14 @@ class Redo {
 
   void operator()(const RowTiles::Item& item, Span outputs, int findings) const {
     if constexpr (std::is_floating_point_v<T>) {
-      const T* y = static_cast<const T*>(p_.output) + item.plane * view_.output_plane() +
-                   item.row * view_.w.output;
+      const T* y = static_cast<const T*>(p_.output) + OutputOffset(view_, item, 0);
       const auto is_zero = [](T value) { return value == 0; };
       if ((findings & kHoldsNan) == 0 &&
           std::none_of(y + outputs.begin, y + outputs.end, is_zero)) {
         return;
       }
       if (!scan_) scan_ = std::make_unique<Scanner>(p_, view_);
-      scan_->Row(item.plane, item.row, outputs);
+      scan_->Row(item, outputs);
     }
   }
 
@@ -425,15 +421,14 @@ class InterleavedScan {
 template <class S>
 void InterleavedTaps(const Pooling& p, Span items) {
   const Geometry& g = p.geometry;
-  const RowTiles tiles = InterleavedTiles(g.d().output * g.h().output, g.w().output);
+  const RowTiles tiles = InterleavedOutputTiles(g);
   InterleavedWindows windows(g);
   InterleavedScan<S> scan(p);
-  for (std::int64_t index = items.begin; index < items.end; ++index) {
-    const RowTiles::Item item = tiles.item(index);
-    const Span columns = tiles.columns(item.tile);
+  RowTiles::Item item = tiles.item(items.begin);
+  for (std::int64_t index = items.begin; index < items.end; ++index, tiles.advance(item)) {
+    const Span columns = tiles.columns(item);
     for (std::int64_t w = columns.begin; w < columns.end; ++w) {
-      scan.Window(item.plane, windows.at(item.row / g.h().output, item.row % g.h().output, w),
-                  item.row * g.w().output + w);
+      scan.Window(item.plane, windows.at(item.d, item.h, w), tiles.row(item) * g.w().output + w);
     }
   }
 }
@@ -465,12 +460,12 @@ void MaxGatherRows(const Pooling& p, Span items) {
   const auto* dy = static_cast<const float*>(p.input);
   const auto* mask = static_cast<const std::uint8_t*>(p.mask);
 
-  for (std::int64_t index = items.begin; index < items.end; ++index) {
-    const RowTiles::Item item = tiles.item(index);
-    const GradientColumns columns(view.w, tiles.columns(item.tile));
+  RowTiles::Item item = tiles.item(items.begin);
+  for (std::int64_t index = items.begin; index < items.end; ++index, tiles.advance(item)) {
+    const GradientColumns columns(view.w, tiles.columns(item));
     ordinals.clear();
-    list_covering(view.d, item.row / view.h.input, depth);
-    list_covering(view.h, item.row % view.h.input, height);
+    list_covering(view.d, item.d, depth);
+    list_covering(view.h, item.h, height);
     for (const Covering& od : depth) {
       for (const Covering& oh : height) {
         const std::int64_t from = item.plane * view.output_plane() +
@@ -501,7 +496,7 @@ void MaxGatherRows(const Pooling& p, Span items) {
       }
     }
     float* dx = static_cast<float*>(p.output) + item.plane * view.input_plane() +
-                item.row * view.w.input;
+                tiles.row(item) * view.w.input;
     columns.Write(phases, lines.phase_pitch(), view.w.stride, joined, dx);
   }
 }
@@ -509,7 +504,7 @@ void MaxGatherRows(const Pooling& p, Span items) {
 /** dx of input positions of an interleaved tensor, gathered as MaxGatherRows() does; lanes along C. */
 void MaxGatherInterleaved(const Pooling& p, Span items) {
   const Geometry& g = p.geometry;
-  const RowTiles tiles = InterleavedTiles(g.d().input * g.h().input, g.w().input);
+  const RowTiles tiles = InterleavedInputTiles(g);
   const hn::ScalableTag<float> d;
   const hn::RebindToSigned<decltype(d)> di;
   const hn::Rebind<std::uint8_t, decltype(d)> narrow;
@@ -524,13 +519,13 @@ void MaxGatherInterleaved(const Pooling& p, Span items) {
   std::vector<Covering> depth;
   std::vector<Covering> height;
   std::vector<Covering> width;
-  for (std::int64_t index = items.begin; index < items.end; ++index) {
-    const RowTiles::Item item = tiles.item(index);
-    const Span columns = tiles.columns(item.tile);
-    list_covering(g.d(), item.row / g.h().input, depth);
-    list_covering(g.h(), item.row % g.h().input, height);
+  RowTiles::Item item = tiles.item(items.begin);
+  for (std::int64_t index = items.begin; index < items.end; ++index, tiles.advance(item)) {
+    const Span columns = tiles.columns(item);
+    list_covering(g.d(), item.d, depth);
+    list_covering(g.h(), item.h, height);
     float* dx = static_cast<float*>(p.output) +
-                (item.plane * g.input_plane() + item.row * g.w().input + columns.begin) *
+                (item.plane * g.input_plane() + tiles.row(item) * g.w().input + columns.begin) *
                     g.channels;
     for (std::int64_t i = columns.begin; i < columns.end; ++i, dx += g.channels) {
       list_covering(g.w(), i, width);

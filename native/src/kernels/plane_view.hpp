@@ -40,56 +40,78 @@ struct PlaneView {
 
   std::int64_t input_plane() const { return d.input * h.input * w.input; }
   std::int64_t output_plane() const { return d.output * h.output * w.output; }
-  std::int64_t output_rows() const { return d.output * h.output; }
-  std::int64_t input_rows() const { return d.input * h.input; }
 };
 
 /** Splits rows of planes into column tiles; items run plane by plane, tile by tile, row by row. */
 struct RowTiles {
-  std::int64_t rows;   ///< rows per plane
-  std::int64_t width;  ///< columns per row
-  std::int64_t tile;   ///< columns per tile
-  std::int64_t tiles;  ///< tiles per row
+  std::int64_t depth;   ///< positions along D
+  std::int64_t height;  ///< positions along H
+  std::int64_t width;   ///< columns per row
+  std::int64_t tile;    ///< columns per tile
+  std::int64_t tiles;   ///< tiles per row
 
-  RowTiles(std::int64_t rows, std::int64_t width, std::int64_t tile)
-      : rows(rows), width(width), tile(std::clamp<std::int64_t>(tile, 1, width)) {
-    tiles = (width + this->tile - 1) / this->tile;
-  }
+  RowTiles(std::int64_t depth, std::int64_t height, std::int64_t width, std::int64_t tile)
+      : depth(depth),
+        height(height),
+        width(width),
+        tile(std::clamp<std::int64_t>(tile, 1, width)),
+        tiles((width + this->tile - 1) / this->tile) {}
 
   struct Item {
     std::int64_t plane;
     std::int64_t tile;
-    std::int64_t row;
+    std::int64_t d;
+    std::int64_t h;
   };
 
-  Item item(std::int64_t index) const {
-    return {index / (tiles * rows), index / rows % tiles, index % rows};
+  std::int64_t items_per_plane() const { return tiles * depth * height; }
+
+  std::int64_t row(const Item& item) const { return item.d * height + item.h; }
+
+  Span columns(const Item& item) const {
+    return {item.tile * tile, std::min(width, (item.tile + 1) * tile)};
   }
 
-  Span columns(std::int64_t index) const {
-    return {index * tile, std::min(width, (index + 1) * tile)};
+  Item item(std::int64_t index) const {
+    const std::int64_t row = index % (depth * height);
+    return {index / items_per_plane(), index / (depth * height) % tiles, row / height,
+            row % height};
+  }
+
+  /** The item behind `item`; cheaper than item(), which divides. */
+  void advance(Item& item) const {
+    if (++item.h < height) return;
+    item.h = 0;
+    if (++item.d < depth) return;
+    item.d = 0;
+    if (++item.tile < tiles) return;
+    item.tile = 0;
+    ++item.plane;
   }
 };
 
 /** Work items of a kernel whose items are the row tiles of planes. */
 inline std::int64_t item_count(std::int64_t planes, const RowTiles& tiles) {
-  return planes * tiles.tiles * tiles.rows;
+  return planes * tiles.items_per_plane();
 }
 
-/** Tiles of an interleaved tensor, whose positions hold all channels. */
-inline RowTiles InterleavedTiles(std::int64_t rows, std::int64_t width) {
-  constexpr std::int64_t kPositions = 64;
-  return {rows, width, kPositions};
+// Positions per work item of an interleaved tensor, whose positions hold all channels.
+constexpr std::int64_t kInterleavedTile = 64;
+
+inline RowTiles InterleavedOutputTiles(const Geometry& g) {
+  return {g.d().output, g.h().output, g.w().output, kInterleavedTile};
+}
+
+inline RowTiles InterleavedInputTiles(const Geometry& g) {
+  return {g.d().input, g.h().input, g.w().input, kInterleavedTile};
 }
 
 inline std::int64_t InterleavedOutputItems(const Pooling& p) {
-  const Geometry& g = p.geometry;
-  return item_count(g.batch, InterleavedTiles(g.d().output * g.h().output, g.w().output));
+  return item_count(p.geometry.batch, InterleavedOutputTiles(p.geometry));
 }
 
 inline std::int64_t InterleavedInputItems(const Pooling& p) {
-  const Geometry& g = p.geometry;
-  return item_count(g.batch, InterleavedTiles(g.d().input * g.h().input, g.w().input));
+  return item_count(p.geometry.batch, InterleavedInputTiles(p.geometry));
 }
 
 // Up to this many taps per output of an interleaved tensor, taking them one by one beats two

@@ -311,7 +311,7 @@ struct StoreAsIs {
 
   /** Called before the rows of a column tile and before each of its rows. */
   void StartTile(const PlaneView&, Span) {}
-  void StartRow(const PlaneView&, std::int64_t) {}
+  void StartRow(const PlaneView&, std::int64_t, std::int64_t) {}
 
   /** Writes the first `n` lanes (all, if there are fewer) at column `o` of a tile's output row. */
   HWY_INLINE void Write(hn::Vec<typename R::D> v, std::int64_t o, std::int64_t n,
@@ -398,10 +398,8 @@ class WindowRows {
     rows_.resize(static_cast<std::size_t>(view.d.kernel * view.h.kernel));
   }
 
-  /** The rows of output row `row` (depth and height as one number), at input column `x`. */
-  std::int64_t List(const Element* plane, std::int64_t row, std::int64_t x) {
-    const std::int64_t od = row / view_.h.output;
-    const std::int64_t oh = row % view_.h.output;
+  /** Lists the rows of the windows at (od, oh), from input column `x` on; returns their number. */
+  std::int64_t List(const Element* plane, std::int64_t od, std::int64_t oh, std::int64_t x) {
     const Span depth = view_.d.taps(od);
     const Span height = view_.h.taps(oh);
     std::int64_t count = 0;
@@ -455,7 +453,7 @@ constexpr std::int64_t kTileElements = 2048;
 inline RowTiles OutputTiles(const PlaneView& view) {
   const std::int64_t room = std::max(kTileElements - view.w.reach(), view.w.reach());
   constexpr std::int64_t kWholeCacheLines = 64;
-  return {view.output_rows(), view.w.output,
+  return {view.d.output, view.h.output, view.w.output,
           room / view.w.stride / kWholeCacheLines * kWholeCacheLines + kWholeCacheLines};
 }
 
@@ -476,12 +474,10 @@ inline std::int64_t OutputRowItems(const Pooling& p) {
   return item_count(view.planes, OutputTiles(view));
 }
 
-/** Output row tile of a forward call: where its values go. */
-template <typename Element>
-Element* OutputTile(const Pooling& p, const PlaneView& view, const RowTiles::Item& item,
-                    Span outputs) {
-  return static_cast<Element*>(p.output) + item.plane * view.output_plane() +
-         item.row * view.w.output + outputs.begin;
+/** Where the outputs of a row tile lie, from the begin of the output. */
+inline std::int64_t OutputOffset(const PlaneView& view, const RowTiles::Item& item,
+                                 std::int64_t column) {
+  return ((item.plane * view.d.output + item.d) * view.h.output + item.h) * view.w.output + column;
 }
 
 /**
@@ -500,13 +496,13 @@ HWY_INLINE void ForwardRows(const Pooling& p, Span items, Finish finish, const R
   const Horizontal<R> horizontal(view.w, tiles.tile);
   WindowRows<Element> rows(view);
   std::int64_t started = -1;
-  for (std::int64_t index = items.begin; index < items.end; ++index) {
-    const RowTiles::Item item = tiles.item(index);
-    const TileColumns columns(view.w, tiles.columns(item.tile));
+  RowTiles::Item item = tiles.item(items.begin);
+  for (std::int64_t index = items.begin; index < items.end; ++index, tiles.advance(item)) {
+    const TileColumns columns(view.w, tiles.columns(item));
     if (item.tile != started) finish.StartTile(view, columns.outputs);
     started = item.tile;
-    const std::int64_t count =
-        rows.List(x + item.plane * view.input_plane(), item.row, columns.inputs.begin);
+    const std::int64_t count = rows.List(x + item.plane * view.input_plane(), item.d, item.h,
+                                         columns.inputs.begin);
     int findings = 0;
     if (count == 0 || columns.inputs.empty()) {
       FillLine(horizontal.line(), columns.length(), R::Identity());
@@ -515,9 +511,10 @@ HWY_INLINE void ForwardRows(const Pooling& p, Span items, Finish finish, const R
                                horizontal.line() + columns.before);
       columns.Pad(horizontal.line(), R::Identity());  // behind the overhang of the last vector
     }
-    finish.StartRow(view, item.row);
+    finish.StartRow(view, item.d, item.h);
     horizontal.Run(columns.outputs.size(), finish,
-                   OutputTile<Element>(p, view, item, columns.outputs));
+                   static_cast<Element*>(p.output) +
+                       OutputOffset(view, item, columns.outputs.begin));
     if (findings != 0) redo(item, columns.outputs, findings);
   }
 }
@@ -561,7 +558,7 @@ RowTiles SlidingTiles(const PlaneView& view) {
   const auto line = static_cast<std::int64_t>(sizeof(typename R::Lane)) * view.h.kernel;
   const std::int64_t room =
       std::max({kSlidingBytes / line - view.w.reach(), view.w.reach(), std::int64_t{64}});
-  return {view.output_rows(), view.w.output, room};
+  return {view.d.output, view.h.output, view.w.output, room};
 }
 
 template <class R>
@@ -607,18 +604,17 @@ HWY_INLINE void ForwardSliding(const Pooling& p, Span items, Finish finish, cons
   std::vector<int> findings(static_cast<std::size_t>(view.h.output + kernel));
 
   for (std::int64_t index = items.begin; index < items.end;) {
-    const RowTiles::Item item = tiles.item(index);
-    const TileColumns columns(view.w, tiles.columns(item.tile));
+    RowTiles::Item item = tiles.item(index);
+    const TileColumns columns(view.w, tiles.columns(item));
     const std::int64_t size = columns.inputs.size();
     finish.StartTile(view, columns.outputs);
-    const std::int64_t depth = item.row / view.h.output;
-    const std::int64_t first_row = item.row % view.h.output;
+    const std::int64_t first_row = item.h;
     const std::int64_t block = first_row / kernel * kernel;
     const std::int64_t end_row = std::min({view.h.output, block + kernel,
                                            first_row + items.end - index});
     const Element* plane = static_cast<const Element*>(p.input) +
                            item.plane * view.input_plane() +
-                           view.d.start(depth) * view.h.input * view.w.input +
+                           view.d.start(item.d) * view.h.input * view.w.input +
                            columns.inputs.begin;
     // Rows are counted from the begin of the padding: the window at output o holds rows o to
     // o + kernel - 1. Rows in the padding leave a suffix or prefix as it is.
@@ -651,17 +647,18 @@ HWY_INLINE void ForwardSliding(const Pooling& p, Span items, Finish finish, cons
         FillLine(line, size, R::Identity());
       }
       columns.Pad(horizontal.line(), R::Identity());
-      const RowTiles::Item at{item.plane, item.tile, depth * view.h.output + o};
-      finish.StartRow(view, at.row);
+      item.h = o;
+      finish.StartRow(view, item.d, item.h);
       horizontal.Run(columns.outputs.size(), finish,
-                     OutputTile<Element>(p, view, at, columns.outputs));
+                     static_cast<Element*>(p.output) +
+                         OutputOffset(view, item, columns.outputs.begin));
       int found = 0;
       if constexpr (R::kWatched) {
         for (std::int64_t row = o; row < o + kernel; ++row) {
           found |= findings[static_cast<std::size_t>(row)];
         }
       }
-      if (found != 0) redo(at, columns.outputs, found);
+      if (found != 0) redo(item, columns.outputs, found);
     }
   }
 }
@@ -674,8 +671,12 @@ inline bool PairsAccept(const Pooling& p) {
          !w.padded() && p.geometry.d().kernel * p.geometry.h().kernel <= kLongestRun;
 }
 
+inline RowTiles PairsTiles(const PlaneView& view) {
+  return {view.d.output, view.h.output, view.w.output, view.w.output};
+}
+
 inline std::int64_t PairsItems(const Pooling& p) {
-  return PlaneView(p).planes * PlaneView(p).output_rows();
+  return item_count(PlaneView(p).planes, PairsTiles(PlaneView(p)));
 }
 
 /** One output row of the pairs kernel. */
@@ -736,16 +737,18 @@ template <class R, class Finish, class Redo>
 HWY_INLINE void ForwardPairs(const Pooling& p, Span items, Finish finish, const Redo& redo) {
   using Element = typename R::Element;
   const PlaneView view(p);
-  const RowTiles tiles(view.output_rows(), view.w.output, view.w.output);
+  const RowTiles tiles = PairsTiles(view);
+  const Span outputs{0, view.w.output};
+  const auto* x = static_cast<const Element*>(p.input);
+  auto* y = static_cast<Element*>(p.output);
   WindowRows<Element> rows(view);
-  finish.StartTile(view, {0, view.w.output});
-  for (std::int64_t index = items.begin; index < items.end; ++index) {
-    const RowTiles::Item item = tiles.item(index);
-    const Span outputs{0, view.w.output};
-    const std::int64_t count = rows.List(
-        static_cast<const Element*>(p.input) + item.plane * view.input_plane(), item.row, 0);
-    Element* out = OutputTile<Element>(p, view, item, outputs);
-    finish.StartRow(view, item.row);
+  finish.StartTile(view, outputs);
+  RowTiles::Item item = tiles.item(items.begin);
+  for (std::int64_t index = items.begin; index < items.end; ++index, tiles.advance(item)) {
+    const std::int64_t count =
+        rows.List(x + item.plane * view.input_plane(), item.d, item.h, 0);
+    Element* out = y + OutputOffset(view, item, 0);
+    finish.StartRow(view, item.d, item.h);
     int findings = 0;
     switch (count) {
       case 0: {
@@ -769,7 +772,7 @@ HWY_INLINE void ForwardPairs(const Pooling& p, Span items, Finish finish, const 
 // --- backward: rows of the input gather from lines of the output -----------------------------------
 
 inline RowTiles InputTiles(const PlaneView& view) {
-  return {view.input_rows(), view.w.input, kTileElements};
+  return {view.d.input, view.h.input, view.w.input, kTileElements};
 }
 
 inline std::int64_t InputRowItems(const Pooling& p) {
