@@ -7,6 +7,9 @@ enum ColorMap {
   /** From negative (blue) over nothing (near white) to positive (red). */
   SIGNED(0x0C3C78, 0x2F79B5, 0x8FC0DC, 0xF4F2EE, 0xF2AE8B, 0xCB4B41, 0x7E0D2C);
 
+  /** Colours are told apart in this many steps, few enough for pictures of one byte per pixel. */
+  private static final int STEPS = 252;
+
   private final int[] stops;
 
   ColorMap(int... stops) {
@@ -20,7 +23,8 @@ enum ColorMap {
    * @return 0xRRGGBB
    */
   int at(double t) {
-    double place = Math.clamp(Double.isNaN(t) ? 0 : t, 0.0, 1.0) * (stops.length - 1);
+    long step = Math.round(Math.clamp(Double.isNaN(t) ? 0 : t, 0.0, 1.0) * STEPS);
+    double place = (double) step * (stops.length - 1) / STEPS;
     int low = Math.min((int) place, stops.length - 2);
     return mix(stops[low], stops[low + 1], place - low);
   }

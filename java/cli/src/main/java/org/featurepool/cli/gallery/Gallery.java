@@ -12,7 +12,7 @@ import org.featurepool.cli.Progress;
  * @param checks every comparison that was made while it was built
  */
 record Gallery(String html, List<Check> checks) {
-  private static final int LIMIT = 960;
+  private static final int LIMIT = 768;
   private static final int FRAME = 0xFF5A36;
 
   /** Pools the picture and writes the page about it. */
@@ -59,11 +59,12 @@ record Gallery(String html, List<Check> checks) {
                 all);
     return Html.fill(
         """
-        <section id="windows"><h2>Seven windows</h2>
-        <p>A window is described by its kernel (how many taps it has along each axis), its stride (how \
-        far it moves from one output to the next), its padding (how far it may reach over the edge) and \
-        its dilation (how far apart its taps are). In the sketches the filled cells are the taps of the \
-        first window and the framed ones those of its right neighbour; dashed cells are padding.</p>
+        <section id="windows"><h2>Windows and what they do</h2>
+        <p>A window is described by its kernel (how many taps it has along each axis), its stride \
+        (how far it moves from one output to the next), its padding (how far it may reach over \
+        the edge) and its dilation (how far apart its taps are). In the sketches the filled cells \
+        are the taps of the first window and the framed ones those of its right neighbour; dashed \
+        cells are padding.</p>
         ${left}${articles}</section>
         """,
         "left",
@@ -127,9 +128,10 @@ record Gallery(String html, List<Check> checks) {
         <body><main>
         <header class="top"><p class="kicker">Featurepool gallery</p>
         <h1>What pooling does to a picture</h1>
-        <p class="lead">Pooling slides a window over every channel of a feature map and replaces what \
-        the window covers by one number. The map becomes smaller and calmer, and what matters in it \
-        survives: the strongest response with max pooling, the overall level with average pooling.</p>
+        <p class="lead">Pooling slides a window over every channel of a feature map and replaces \
+        what the window covers by one number. The map becomes smaller and calmer, and what \
+        matters in it survives: the strongest response with max pooling, the overall level with \
+        average pooling.</p>
         <p class="badges"><span class="badge ${state}">${summary}</span>\
         <span class="badge">${machine}</span></p>
         <nav><a href="#windows">Windows</a> <a href="#maxima">Maxima</a> \
@@ -175,8 +177,8 @@ record Gallery(String html, List<Check> checks) {
     return Html.fill(
         """
         <div class="input">${figure}<div><h3>${name}</h3><p>${size}. ${note}${shown}</p>
-        <p>The frame marks the ${w} × ${h} pixels that the close-ups below enlarge: the part of this \
-        picture with the most detail.</p>${closeUp}</div></div>
+        <p>The frame marks the ${w} × ${h} pixels that the close-ups below enlarge: the part of \
+        this picture with the most detail.</p>${closeUp}</div></div>
         """,
         "figure",
         Html.figure(raster, raster.width() < 200, "The input: " + picture.name(), Html.EMPTY),

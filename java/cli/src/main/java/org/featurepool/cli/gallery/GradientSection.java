@@ -78,8 +78,8 @@ final class GradientSection {
     return Html.fill(
         """
         <article><h3>Every output sends back one: ${formula}</h3>
-        <p>The loss is the sum of all outputs. With max, one pixel of each window takes it all. With \
-        average, each pixel gets an equal share of it.</p>
+        <p>The loss is the sum of all outputs. With max, one pixel of each window takes it all. \
+        With average, each pixel gets an equal share of it.</p>
         <div class="closeups">${figures}</div>${legend}</article>
         """,
         "formula",
@@ -108,8 +108,8 @@ final class GradientSection {
         <article><h3>Winners take it all: ${formula}</h3>
         <p>The same loss with large windows at every pixel. With max, a pixel that outshines its \
         neighbourhood collects the gradient of up to ${taps} windows per channel while the pixels \
-        around it get none: the map shows the local maxima of the picture. With average, everything \
-        away from the border gets the same, whatever the picture shows.</p>
+        around it get none: the map shows the local maxima of the picture. With average, \
+        everything away from the border gets the same, whatever the picture shows.</p>
         <div class="wholes">${figures}</div>${legend}</article>
         """,
         "formula",
@@ -135,10 +135,10 @@ final class GradientSection {
     return Html.fill(
         """
         <article><h3>A gradient with a sign: ${formula}</h3>
-        <p>Now the loss measures contrast: every output sends back its distance from the mean of its \
-        channel. Bright places ask to become brighter (red), dark places darker (blue). Max delivers \
-        the full amount to a quarter of the pixels, so its map is grainy; average delivers a quarter \
-        of it to every pixel, so its map is smooth and pale.</p>
+        <p>Now the loss measures contrast: every output sends back its distance from the mean of \
+        its channel. Bright places ask to become brighter (red), dark places darker (blue). Max \
+        delivers the full amount to a quarter of the pixels, so its map is grainy; average \
+        delivers a quarter of it to every pixel, so its map is smooth and pale.</p>
         <div class="wholes">${figures}</div>${legend}</article>
         """,
         "formula",

@@ -65,7 +65,7 @@ record Html(String markup) {
     return switch (value) {
       case Html html -> html;
       case Collection<?> parts -> join(parts);
-      case null, default -> text(value);
+      default -> text(value);
     };
   }
 

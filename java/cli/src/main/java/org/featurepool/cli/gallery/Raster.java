@@ -1,14 +1,19 @@
 package org.featurepool.cli.gallery;
 
 import java.awt.image.BufferedImage;
+import java.awt.image.DataBuffer;
+import java.awt.image.IndexColorModel;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.util.Base64;
+import java.util.stream.IntStream;
 import javax.imageio.ImageIO;
 
 /** A small RGB picture that is on its way into the page. */
 final class Raster {
+  private static final int PALETTE = 256;
+
   private final int width;
   private final int height;
   private final int[] rgb;
@@ -61,9 +66,13 @@ final class Raster {
     }
   }
 
-  /** The picture as a PNG in a {@code data:} URI. */
+  /** The picture as a PNG in a {@code data:} URI; one byte per pixel where that is enough. */
   String toDataUri() {
-    BufferedImage image = new BufferedImage(width, height, BufferedImage.TYPE_INT_RGB);
+    int[] palette = IntStream.of(rgb).distinct().limit(PALETTE + 1).sorted().toArray();
+    BufferedImage image =
+        palette.length <= PALETTE
+            ? indexed(palette)
+            : new BufferedImage(width, height, BufferedImage.TYPE_INT_RGB);
     image.setRGB(0, 0, width, height, rgb, 0, width);
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
     try {
@@ -72,5 +81,11 @@ final class Raster {
       throw new UncheckedIOException("Encoding a picture in memory failed", e);
     }
     return "data:image/png;base64," + Base64.getEncoder().encodeToString(bytes.toByteArray());
+  }
+
+  private BufferedImage indexed(int[] palette) {
+    IndexColorModel colors =
+        new IndexColorModel(8, palette.length, palette, 0, false, -1, DataBuffer.TYPE_BYTE);
+    return new BufferedImage(width, height, BufferedImage.TYPE_BYTE_INDEXED, colors);
   }
 }

@@ -1,5 +1,7 @@
 package org.featurepool.cli.gallery;
 
+import java.util.stream.IntStream;
+
 /**
  * The picture that is pooled when the user gives none: an evening by a lake, computed and not
  * drawn, so that it is the same on every machine and belongs to nobody. It has what pooling acts
@@ -33,16 +35,23 @@ final class SamplePicture {
     {"L", "10000", "10000", "10000", "10000", "10000", "10000", "11111"},
   };
 
+  private static final int CRESTS_PER_PIXEL = 6;
+  private static final int CREST_MARGIN = 16 * CRESTS_PER_PIXEL;
+  private static final double[][] CRESTS = crests();
+
   private SamplePicture() {}
 
   /** Draws the picture, {@value #WIDTH} × {@value #HEIGHT}, RGB. */
   static Raster draw() {
     Raster picture = new Raster(WIDTH, HEIGHT);
-    for (int y = 0; y < HEIGHT; y++) {
-      for (int x = 0; x < WIDTH; x++) {
-        picture.set(x, y, pixel(x, y));
-      }
-    }
+    IntStream.range(0, HEIGHT)
+        .parallel()
+        .forEach(
+            y -> {
+              for (int x = 0; x < WIDTH; x++) {
+                picture.set(x, y, pixel(x, y));
+              }
+            });
     stars(picture);
     sign(picture, "FEATUREPOOL", 18, HEIGHT - 40, 2, 0xF7D9A8);
     sign(picture, "FEATUREPOOL", 18, HEIGHT - 20, 1, 0xC9A27E);
@@ -98,7 +107,23 @@ final class SamplePicture {
     return birds(x, y) ? 0x1B1A38 : color;
   }
 
+  /** Height of a ridge's crest, looked up: the reflections ask for it at places of all kinds. */
   private static double crest(int ridge, double x) {
+    long place = Math.round(x * CRESTS_PER_PIXEL) + CREST_MARGIN;
+    return CRESTS[ridge][Math.clamp(place, 0, CRESTS[ridge].length - 1)];
+  }
+
+  private static double[][] crests() {
+    double[][] crests = new double[RIDGES.length][WIDTH * CRESTS_PER_PIXEL + 2 * CREST_MARGIN];
+    for (int ridge = 0; ridge < crests.length; ridge++) {
+      for (int i = 0; i < crests[ridge].length; i++) {
+        crests[ridge][i] = crestAt(ridge, (double) (i - CREST_MARGIN) / CRESTS_PER_PIXEL);
+      }
+    }
+    return crests;
+  }
+
+  private static double crestAt(int ridge, double x) {
     double n = fractal(x / (90 - 12 * ridge), ridge * 9.7, 5, 10 + ridge);
     double pine = ridge == 3 ? 7 * Math.abs(noise(x / 2.6, 3, 31) - 0.5) : 0;
     return RIDGE_TOPS[ridge] + RIDGE_HEIGHTS[ridge] * (0.5 - n) * 1.6 - pine;

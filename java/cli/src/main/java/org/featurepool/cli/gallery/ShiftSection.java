@@ -42,9 +42,10 @@ final class ShiftSection {
     return Html.fill(
         """
         <section id="shift"><h2>One pixel to the side</h2>
-        <p>The articles list translation invariance among the reasons for pooling: a small shift of \
-        the input should leave the map nearly as it was. That holds as long as the shift keeps a \
-        feature inside its window. It is a tendency and not a law, and it grows with the window.</p>
+        <p>The articles list translation invariance among the reasons for pooling: a small shift \
+        of the input should leave the map nearly as it was. That holds as long as the shift keeps \
+        a feature inside its window. It is a tendency and not a law, and it grows with the \
+        window.</p>
         ${digit}${photo}</section>
         """,
         "digit",
@@ -71,8 +72,8 @@ final class ShiftSection {
         Exhibit.Operator operator = exhibit.operator().apply(window.window());
         Tensor a = operator.forward(before, arena).output();
         Tensor b = operator.forward(after, arena).output();
-        figures.add(small(a, exhibit.name() + " of the first, 8 × 8"));
-        figures.add(small(b, exhibit.name() + " of the second, 8 × 8"));
+        figures.add(small(a, exhibit.name() + " of the first"));
+        figures.add(small(b, exhibit.name() + " of the second"));
         if (exhibit == Exhibit.ALL.getFirst()) {
           first = a;
           second = b;
@@ -89,10 +90,11 @@ final class ShiftSection {
     return Html.fill(
         """
         <article><h3>The digit 1 (article 000)</h3>
-        <p>A digit drawn on 16×16 pixels, and the same digit one pixel to the right. All its strokes \
-        move inside their 2×2 windows, so max pooling cannot tell the two apart. The average can: at \
-        the ends of the foot, windows are now half full that were full, and the other way round. A \
-        shift that crosses a window's edge would move the pooled digit by one whole cell.</p>
+        <p>A digit drawn on 16×16 pixels, and the same digit one pixel to the right. All its \
+        strokes move inside their 2×2 windows, so max pooling to 8×8 cannot tell the two apart. \
+        The average can: at the ends of the foot, windows are now half full that were full, and \
+        the other way round. A shift that crosses a window's edge would move the pooled digit by \
+        one whole cell.</p>
         <div class="minis">${figures}</div><p class="badges">${badge}</p></article>
         """,
         "figures",
@@ -156,17 +158,17 @@ final class ShiftSection {
         """
         <article><h3>The picture</h3>
         <p>The picture is compared with itself one pixel further to the left; both have lost a \
-        column at one side, so no border is invented. A value of the picture changes by ${mean} grey \
-        levels on average, and ${unchanged} of all values stay exactly as they were. After max \
-        pooling many outputs do not change at all, because the pixel that won is still in its \
-        window: the larger the window, the more of them. An average changes almost everywhere, but \
-        a little: only one column of its window leaves and one enters. How much is left of the mean \
-        change depends on the picture; fine texture is evened out, while a broad soft edge is passed \
-        on nearly whole.</p>
+        column at one side, so no border is invented. A value of the picture changes by ${mean} \
+        grey levels on average, and ${unchanged} of all values stay exactly as they were. After \
+        max pooling many outputs do not change at all, because the pixel that won is still in its \
+        window: the larger the window, the more of them. An average changes almost everywhere, \
+        but a little: only one column of its window leaves and one enters. How much is left of \
+        the mean change depends on the picture; fine texture is evened out, while a broad soft \
+        edge is passed on nearly whole.</p>
         <div class="wholes">${figures}</div>${legend}
         <div class="scroll"><table class="figures"><thead><tr><th>after</th><th>window</th>\
-        <th>mean change</th><th>unchanged values</th></tr></thead><tbody>${rows}</tbody></table></div>
-        </article>
+        <th>mean change</th><th>unchanged values</th></tr></thead><tbody>${rows}</tbody></table>\
+        </div></article>
         """,
         "mean",
         Html.format("%.2f", input.mean),

@@ -14,7 +14,8 @@ final class Style {
         :root {
           --page: #14161d; --ink: #e4e2dc; --soft: #9a9eae; --line: #2f3341; --card: #1b1e28;
           --accent: #f08a66; --cool: #7ab8e6; --hit: #7a5210; --hit-ink: #ffe9c2; --odd: #222633;
-          --good: #8fd6a2; --good-back: #1c3326; --bad: #ff9d92; --bad-back: #46201d; --bar: #7d4a30;
+          --good: #8fd6a2; --good-back: #1c3326; --bad: #ff9d92; --bad-back: #46201d;
+          --bar: #7d4a30;
         }
       }
       * { box-sizing: border-box; }
@@ -47,7 +48,9 @@ final class Style {
       nav { display: flex; flex-wrap: wrap; gap: 4px 20px; font-size: .95rem; }
       a { color: var(--cool); text-underline-offset: 3px; }
       figure { margin: 0; min-width: 0; }
-      figure img { display: block; width: 100%; height: auto; border-radius: 6px; background: #888; }
+      figure img {
+        display: block; width: 100%; height: auto; border-radius: 6px; background: #888;
+      }
       .crisp { image-rendering: pixelated; }
       figcaption { font-size: .82rem; color: var(--soft); padding: 6px 2px 0; line-height: 1.4; }
       figcaption:empty { display: none; }

@@ -38,11 +38,11 @@ final class TimingSection {
     return Html.fill(
         """
         <section id="times"><h2>Time</h2>
-        <p>Each operation was run on this picture (${size}, 4 bytes per value) several times, into \
-        tensors that already existed; the table shows the median. Bytes are those that must be read \
-        and written: input, output and mask. Pooling does little arithmetic, so its speed is \
-        measured by what it moves per second. A picture that fits the processor's caches is moved \
-        faster than main memory could.</p>
+        <p>Each operation was run on this picture (${size}, 4 bytes per value) several times, \
+        into tensors that already existed; the table shows the median. Bytes are those that must \
+        be read and written: input, output and mask. Pooling does little arithmetic, so its speed \
+        is measured by what it moves per second. A picture that fits the processor's caches is \
+        moved faster than main memory could.</p>
         <p class="machine">${machine}</p>
         <div class="scroll"><table class="figures times"><thead><tr><th>operation</th><th>time</th>\
         <th>moved</th><th>GB/s</th></tr></thead><tbody>${lines}</tbody></table></div></section>

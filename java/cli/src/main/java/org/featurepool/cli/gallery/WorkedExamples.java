@@ -140,7 +140,8 @@ final class WorkedExamples {
           """
           <section id="examples"><h2>The articles' worked examples</h2>
           <p>Small enough to follow with a pencil. Every number below was computed by the library \
-          while this page was made and compared with the number that the article prints.</p>
+          while this page was made and compared with what the article prints or, where it prints \
+          no numbers, with a result worked out by hand.</p>
           ${parts}</section>
           """,
           "parts",
@@ -227,8 +228,8 @@ final class WorkedExamples {
     return example(
         "Overlapping windows add up: 7×7, 3×3 with stride 2 (article 002)",
         "The 9 in the middle is the maximum of four windows, so it receives 1 + 2 + 4 + 5 = 12. "
-            + "The article's code assigns instead of adding: it would leave that pixel only the last "
-            + "window's 5. The nine gradients sum to 45 before and after.",
+            + "The article's code assigns instead of adding: it would leave that pixel only the "
+            + "last window's 5. The nine gradients sum to 45 before and after.",
         List.of(
             NumberGrid.of("input, winners marked", 7, MAP_OVERLAP, 0)
                 .mark(nonZero(gradient))
