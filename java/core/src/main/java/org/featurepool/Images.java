@@ -35,6 +35,9 @@ public final class Images {
   private static final int RGBA = 4;
   private static final int MAX_SAMPLE = 255;
 
+  /** Of four samples each, as many as an array of Java holds. */
+  private static final long MAX_PIXELS = (Integer.MAX_VALUE - 8) / RGBA;
+
   private Images() {}
 
   /**
@@ -118,6 +121,11 @@ public final class Images {
       ImageReader reader = readers.next();
       try {
         reader.setInput(input, true, true);
+        long pixels = (long) reader.getWidth(0) * reader.getHeight(0);
+        if (pixels > MAX_PIXELS) {
+          throw new IOException(
+              "it has " + pixels + " pixels; at most " + MAX_PIXELS + " are read");
+        }
         return reader.read(0);
       } catch (IOException | RuntimeException e) {
         // Readers fail in many ways on broken files; to the caller they are all the same.

@@ -47,6 +47,7 @@ final class Status {
         .matcher(message)
         .replaceAll(
             match ->
-                Matcher.quoteReplacement(JAVA_NAMES.getOrDefault(match.group(1), match.group(1))));
+                Matcher.quoteReplacement(JAVA_NAMES.getOrDefault(match.group(1), match.group(1))))
+        .replace("pad_", "padding ");
   }
 }

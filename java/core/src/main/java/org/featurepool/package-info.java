@@ -24,7 +24,9 @@
  *       variable of Featurepool holds a value that it does not have;
  *   <li>{@link java.lang.WrongThreadException}: a tensor of a confined arena is used off its
  *       thread;
- *   <li>{@link java.lang.OutOfMemoryError}: memory could not be had.
+ *   <li>{@link java.lang.OutOfMemoryError}: memory could not be had;
+ *   <li>{@link java.lang.UnsatisfiedLinkError}: the native library cannot be used, see {@link
+ *       org.featurepool.Featurepool#verifyAvailable()}.
  * </ul>
  */
 package org.featurepool;

@@ -118,11 +118,14 @@ class BadInputTest {
 
   @Test
   void paddingNotLessThanTheDilatedKernel() {
-    assertDoesNotFit(K2_S2.withPadding(2), INPUT, "pad_begin is 2", "less than", "2");
+    assertDoesNotFit(K2_S2.withPadding(2), INPUT, "padding begin is 2", "less than", "2");
     assertDoesNotFit(
-        K2_S2.withPadding(new long[] {0, 0}, new long[] {0, 2}), INPUT, "pad_end is 2", "axis W");
+        K2_S2.withPadding(new long[] {0, 0}, new long[] {0, 2}),
+        INPUT,
+        "padding end is 2",
+        "axis W");
     assertDoesNotFit(
-        Window.square(3).withDilation(2).withPadding(5), INPUT, "pad_begin is 5", "kernel, 5");
+        Window.square(3).withDilation(2).withPadding(5), INPUT, "padding begin is 5", "kernel, 5");
     assertEquals(
         Shape.nchw(1, 2, 10, 10),
         Window.square(3).withStride(1).withDilation(2).withPadding(4).outputShape(INPUT));

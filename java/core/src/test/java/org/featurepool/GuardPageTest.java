@@ -21,7 +21,9 @@ class GuardPageTest {
   private static final long BYTES = 1 << 17;
 
   /** Kernel and stride, padded so that every input is large enough. */
-  private static final int[][] WINDOWS = {{1, 1}, {2, 2}, {3, 2}, {3, 1}, {5, 1}, {2, 1}, {4, 3}};
+  private static final int[][] WINDOWS = {
+    {1, 1}, {2, 2}, {3, 2}, {3, 1}, {5, 1}, {2, 1}, {4, 3}, {13, 1}
+  };
 
   @ParameterizedTest
   @CsvSource({"PLANAR, false", "PLANAR, true", "INTERLEAVED, false", "INTERLEAVED, true"})

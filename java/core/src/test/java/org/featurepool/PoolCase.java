@@ -99,7 +99,7 @@ record PoolCase(
     boolean same = random.nextBoolean();
     for (int i = 3 - rank; i < 3; i++) {
       boolean copy = same && i > 3 - rank;
-      kernel[i] = copy ? kernel[i - 1] : 1 + random.nextInt(random.nextInt(8) == 0 ? 9 : 4);
+      kernel[i] = copy ? kernel[i - 1] : 1 + random.nextInt(random.nextInt(8) == 0 ? 14 : 4);
       stride[i] = copy ? stride[i - 1] : 1 + random.nextInt(3);
       dilation[i] = random.nextInt(4) == 0 ? 1 + random.nextInt(3) : 1;
       int reach = dilation[i] * (kernel[i] - 1) + 1;

@@ -1,0 +1,70 @@
+package org.featurepool;
+
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.File;
+import java.io.IOException;
+import java.lang.module.ResolvedModule;
+import java.net.URISyntaxException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.TimeUnit;
+import org.featurepool.bindings.NativeLibrary;
+
+/** A JVM of its own with the library on its class path, as a user's program has it. */
+final class ChildJvm {
+  /** How a program ended, and what it printed to both of its streams. */
+  record Outcome(int exit, String output) {}
+
+  private final Path folder;
+  private final Map<String, String> environment;
+
+  ChildJvm(Path folder, Map<String, String> environment) {
+    this.folder = folder;
+    this.environment = environment;
+  }
+
+  /** The library, its binding and the folder itself. */
+  String classPath() throws URISyntaxException {
+    return String.join(
+        File.pathSeparator, place(MaxPool.class), place(NativeLibrary.class), folder.toString());
+  }
+
+  /** The folder or jar of a class, whether it was found on the module path or the class path. */
+  private static String place(Class<?> type) throws URISyntaxException {
+    Module module = type.getModule();
+    if (!module.isNamed()) {
+      return Path.of(type.getProtectionDomain().getCodeSource().getLocation().toURI()).toString();
+    }
+    ResolvedModule resolved =
+        module.getLayer().configuration().findModule(module.getName()).orElseThrow();
+    return Path.of(resolved.reference().location().orElseThrow()).toString();
+  }
+
+  /** Runs {@code java} with the given arguments after those that every program needs. */
+  Outcome run(String... arguments) throws IOException, InterruptedException, URISyntaxException {
+    List<String> command =
+        new ArrayList<>(
+            List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "--enable-native-access=ALL-UNNAMED",
+                "-classpath",
+                classPath()));
+    command.addAll(List.of(arguments));
+    Path output = folder.resolve("output.txt");
+    ProcessBuilder builder =
+        new ProcessBuilder(command)
+            .directory(folder.toFile())
+            .redirectErrorStream(true)
+            .redirectOutput(output.toFile());
+    builder.environment().putAll(environment);
+    Process process = builder.start();
+    boolean ended = process.waitFor(60, TimeUnit.SECONDS);
+    process.destroyForcibly();
+    assertTrue(ended, "the program did not end");
+    return new Outcome(process.exitValue(), Files.readString(output));
+  }
+}
