@@ -1,5 +1,6 @@
 package org.featurepool.bench;
 
+import java.util.Locale;
 import org.featurepool.DType;
 import org.featurepool.Layout;
 import org.featurepool.Shape;
@@ -49,7 +50,7 @@ record Cell(
   /** One line for people. */
   String description() {
     StringBuilder text = new StringBuilder(op + " " + direction.replace('_', ' ') + ", ");
-    text.append(dtype.name().toLowerCase(java.util.Locale.ROOT)).append(' ');
+    text.append(dtype.name().toLowerCase(Locale.ROOT)).append(' ');
     text.append(shape(d > 1 ? 3 : 2));
     append(text, " k", kernel);
     append(text, " s", stride);

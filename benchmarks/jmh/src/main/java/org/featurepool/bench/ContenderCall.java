@@ -2,6 +2,7 @@ package org.featurepool.bench;
 
 import java.lang.foreign.Arena;
 import java.util.Optional;
+import org.featurepool.Featurepool;
 
 /** One contender in one cell of the project's matrix, ready to run, one thread. */
 public final class ContenderCall implements AutoCloseable {
@@ -40,7 +41,7 @@ public final class ContenderCall implements AutoCloseable {
     if (lack.isPresent()) {
       throw new IllegalArgumentException(contender + " has no " + lack.get());
     }
-    org.featurepool.Featurepool.setThreads(1);
+    Featurepool.setThreads(1);
     Arena arena = Arena.ofConfined();
     Workers workers = new Workers(1);
     return new ContenderCall(

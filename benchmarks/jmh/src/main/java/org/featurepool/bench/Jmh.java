@@ -1,5 +1,6 @@
 package org.featurepool.bench;
 
+import java.io.IOException;
 import java.util.List;
 import org.openjdk.jmh.profile.GCProfiler;
 import org.openjdk.jmh.runner.Runner;
@@ -46,7 +47,7 @@ final class Jmh {
         runner.run();
       }
       return 0;
-    } catch (CommandLineOptionException | RunnerException | java.io.IOException e) {
+    } catch (CommandLineOptionException | RunnerException | IOException e) {
       throw new BadUsage("JMH: " + e.getMessage());
     }
   }

@@ -100,7 +100,7 @@ public final class Main implements Callable<Integer> {
           if (problem instanceof BadUsage) {
             return refuse(err, problem);
           }
-          err.println("featurepool bench: " + problem);
+          err.println("featurepool bench: " + problem.getMessage());
           return FAILED;
         });
     return line.execute(arguments);
@@ -121,47 +121,42 @@ public final class Main implements Callable<Integer> {
     if (json != null && overhead) {
       throw new BadUsage("--json cannot be given with --overhead, which measures no cells");
     }
-    try {
+    try (JsonLines lines = openJson()) {
       Featurepool.verifyAvailable();
       Featurepool.setThreads(threads);
       LimitLibrary limit = LimitLibrary.load();
-      return measure(limit, cells);
+      printMachine();
+      boolean right = overhead || measure(limit, cells, lines);
+      if (overhead || filter.isEmpty()) {
+        out.println();
+        Overhead.print(new Overhead(limit).measure(), out);
+      }
+      return right ? 0 : FAILED;
     } catch (UnsatisfiedLinkError e) {
       throw new IOException(e.getMessage(), e);
     }
   }
 
-  private int measure(LimitLibrary limit, List<Cell> cells) throws IOException {
-    printMachine();
+  private boolean measure(LimitLibrary limit, List<Cell> cells, JsonLines lines)
+      throws IOException {
     boolean right = true;
-    if (!overhead) {
-      Rounds rounds = quick ? Rounds.quick() : Rounds.thorough();
-      try (Workers workers = new Workers(Featurepool.threads());
-          JsonLines lines = openJson();
-          Progress progress = new Progress(cells.size())) {
-        CellBench bench = new CellBench(limit, rounds, workers);
-        for (Cell cell : cells) {
-          progress.begin(cell.id());
-          right &= measure(bench, cell, lines, progress);
-          progress.end();
-        }
+    try (Workers workers = new Workers(Featurepool.threads());
+        Progress progress = new Progress(cells.size())) {
+      CellBench bench = new CellBench(limit, quick ? Rounds.quick() : Rounds.thorough(), workers);
+      for (Cell cell : cells) {
+        progress.begin(cell.id());
+        right &= measure(bench, cell, lines, progress);
+        progress.end();
       }
     }
-    if (overhead || filter.isEmpty()) {
-      out.println();
-      Overhead.print(new Overhead(limit).measure(), out);
-    }
-    return right ? 0 : FAILED;
+    return right;
   }
 
   private boolean measure(CellBench bench, Cell cell, JsonLines lines, Progress progress)
       throws IOException {
     Optional<Pooling> pooling = Pooling.of(cell);
     if (pooling.isEmpty()) {
-      progress.print(
-          () -> {
-            Table.missing(out, cell);
-          });
+      progress.print(() -> Table.missing(out, cell));
       return true;
     }
     CellBench.Outcome outcome = bench.run(cell.id(), pooling.get());

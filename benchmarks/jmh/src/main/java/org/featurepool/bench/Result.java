@@ -1,6 +1,7 @@
 package org.featurepool.bench;
 
 import java.util.Optional;
+import org.featurepool.DType;
 
 /**
  * What a call computed, as arrays.
@@ -53,7 +54,7 @@ record Result(float[] values, byte[] mask) {
 
   /** Whether an element is a copy of one input: sums may be added in any order. */
   private static boolean exact(Pooling pooling) {
-    if (pooling.dtype() != org.featurepool.DType.F32) {
+    if (pooling.dtype() != DType.F32) {
       return true;
     }
     return switch (pooling.kind()) {

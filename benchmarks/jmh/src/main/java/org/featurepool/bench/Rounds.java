@@ -1,6 +1,9 @@
 package org.featurepool.bench;
 
+import java.lang.management.CompilationMXBean;
+import java.lang.management.ManagementFactory;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -9,33 +12,36 @@ import java.util.List;
  *
  * @param rounds samples of each
  * @param sampleNanos least length of a sample
- * @param warmUpNanos how long each runs before it is timed
+ * @param turnNanos how long each runs in a turn of the warm-up
  * @param slowNanos what takes longer than this has one run as its only sample
  */
-record Rounds(int rounds, long sampleNanos, long warmUpNanos, long slowNanos) {
+record Rounds(int rounds, long sampleNanos, long turnNanos, long slowNanos) {
   private static final long MILLISECOND = 1_000_000;
+  private static final int LEAST_TURNS = 2;
+  private static final int MOST_TURNS = 10;
+
+  /** A run that a turn has made faster than this part of what it took is not warm yet. */
+  private static final double STEADY = 0.8;
+
+  /** A compiler that took more than this part of a turn is not done yet. */
+  private static final double BUSY = 0.05;
 
   /** Enough for figures to be quoted. */
   static Rounds thorough() {
-    return new Rounds(9, 40 * MILLISECOND, 400 * MILLISECOND, 1000 * MILLISECOND);
+    return new Rounds(9, 40 * MILLISECOND, 200 * MILLISECOND, 1000 * MILLISECOND);
   }
 
   /** Enough for a look at the whole matrix. */
   static Rounds quick() {
-    return new Rounds(5, 20 * MILLISECOND, 200 * MILLISECOND, 300 * MILLISECOND);
+    return new Rounds(5, 20 * MILLISECOND, 100 * MILLISECOND, 300 * MILLISECOND);
   }
 
   /** Returns the median time of each run in nanoseconds. */
   List<Double> medians(List<Runnable> runs) {
-    // In two turns, so that the compiler, which works in the background, is done with what the
-    // first
-    // turn made hot when the second tells how long a run takes.
-    for (Runnable run : runs) {
-      runFor(run, warmUpNanos / 2);
-    }
+    double[] estimates = warmUp(runs);
     List<Series> all = new ArrayList<>(runs.size());
-    for (Runnable run : runs) {
-      all.add(new Series(run, runFor(run, warmUpNanos / 2)));
+    for (int i = 0; i < estimates.length; i++) {
+      all.add(new Series(runs.get(i), estimates[i]));
     }
     for (int round = 0; round < rounds; round++) {
       for (Series series : all) {
@@ -43,6 +49,37 @@ record Rounds(int rounds, long sampleNanos, long warmUpNanos, long slowNanos) {
       }
     }
     return all.stream().map(Series::median).toList();
+  }
+
+  /**
+   * Runs all in turns until they have stopped getting faster and the compiler, which works in the
+   * background, has nothing left to do for them; returns what a run took in the last turn.
+   */
+  private double[] warmUp(List<Runnable> runs) {
+    double[] estimates = new double[runs.size()];
+    Arrays.fill(estimates, Double.POSITIVE_INFINITY);
+    boolean warm = false;
+    for (int turn = 0; turn < MOST_TURNS && !warm; turn++) {
+      warm = turn >= LEAST_TURNS - 1;
+      long start = System.nanoTime();
+      long compiling = compilationMillis();
+      for (int i = 0; i < estimates.length; i++) {
+        if (turn >= LEAST_TURNS && estimates[i] > slowNanos) {
+          continue; // nothing that slow gets much faster
+        }
+        double estimate = runFor(runs.get(i), turnNanos);
+        warm &= estimate > STEADY * estimates[i];
+        estimates[i] = estimate;
+      }
+      double compiled = (double) (compilationMillis() - compiling) * MILLISECOND;
+      warm &= compiled < BUSY * (System.nanoTime() - start);
+    }
+    return estimates;
+  }
+
+  private static long compilationMillis() {
+    CompilationMXBean compiler = ManagementFactory.getCompilationMXBean();
+    return compiler == null ? 0 : compiler.getTotalCompilationTime();
   }
 
   /** Runs at least once and until a time has passed; returns the mean time of a run. */

@@ -1,5 +1,7 @@
 package org.featurepool.bench;
 
+import java.util.Arrays;
+
 /** What is made of samples. */
 final class Statistics {
   private Statistics() {}
@@ -14,7 +16,7 @@ final class Statistics {
       throw new IllegalArgumentException("there are no samples; a median needs at least one");
     }
     double[] sorted = samples.clone();
-    java.util.Arrays.sort(sorted);
+    Arrays.sort(sorted);
     int middle = sorted.length / 2;
     return sorted.length % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
   }

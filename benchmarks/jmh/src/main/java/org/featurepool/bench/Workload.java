@@ -1,6 +1,7 @@
 package org.featurepool.bench;
 
 import java.lang.foreign.Arena;
+import java.lang.foreign.ValueLayout;
 import java.util.SplittableRandom;
 import org.featurepool.DType;
 import org.featurepool.Mask;
@@ -42,13 +43,13 @@ final class Workload {
     var bytes = tensor.segment();
     if (pooling.dtype() == DType.F32) {
       for (long i = 0; i < shape.elementCount(); i++) {
-        // 24 random bits: every float in [-1, 1) is as likely as any other, and ties do occur.
+        // A multiple of 2^-23 in [-1, 1).
         float value = (random.nextInt() >> 8) * 0x1p-23f;
-        bytes.setAtIndex(java.lang.foreign.ValueLayout.JAVA_FLOAT, i, value);
+        bytes.setAtIndex(ValueLayout.JAVA_FLOAT, i, value);
       }
     } else {
       for (long i = 0; i < shape.elementCount(); i++) {
-        bytes.set(java.lang.foreign.ValueLayout.JAVA_BYTE, i, (byte) random.nextInt());
+        bytes.set(ValueLayout.JAVA_BYTE, i, (byte) random.nextInt());
       }
     }
     return tensor;
