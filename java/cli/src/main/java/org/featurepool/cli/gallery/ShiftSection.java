@@ -142,7 +142,7 @@ final class ShiftSection {
             Exhibit.Operator operator = exhibit.operator().apply(window.window());
             Tensor a = operator.forward(left, each).output();
             Tensor b = operator.forward(right, each).output();
-            rows.add(row(exhibit.name(), window.formula(), change(a, b)));
+            rows.add(row(exhibit.name(), size + "×" + size, change(a, b)));
             if (size == 4) {
               figures.add(heat(difference(a, b), end, exhibit.name() + " 4×4, stride 4"));
             }
@@ -166,7 +166,7 @@ final class ShiftSection {
         the mean change depends on the picture; fine texture is evened out, while a broad soft \
         edge is passed on nearly whole.</p>
         <div class="wholes">${figures}</div>${legend}
-        <div class="scroll"><table class="figures"><thead><tr><th>after</th><th>window</th>\
+        <div class="scroll"><table class="figures"><thead><tr><th>after</th><th>window and stride</th>\
         <th>mean change</th><th>unchanged values</th></tr></thead><tbody>${rows}</tbody></table>\
         </div></article>
         """,

@@ -111,8 +111,8 @@ final class Style {
       .figures .bad { color: var(--bad); font-weight: 600; }
       .bar { position: relative; min-width: 110px; width: 34%; }
       .bar i {
-        position: absolute; left: 0; top: 5px; bottom: 5px; background: var(--bar);
-        border-radius: 3px;
+        position: absolute; left: 0; top: 50%; height: 1.7em; margin-top: -.85em;
+        background: var(--bar); border-radius: 3px;
       }
       .bar span { position: relative; padding-left: 6px; font-variant-numeric: tabular-nums; }
       .machine { font-size: .88rem; color: var(--soft); }
