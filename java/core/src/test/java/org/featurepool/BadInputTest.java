@@ -12,6 +12,7 @@ import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Function;
 import java.util.function.UnaryOperator;
@@ -430,7 +431,7 @@ class BadInputTest {
   void unsupportedTypes(DType dtype) {
     Tensor input = Tensor.allocate(arena, dtype, INPUT);
     Tensor output = canary(dtype, OUTPUT);
-    String name = dtype.name().toLowerCase(java.util.Locale.ROOT);
+    String name = dtype.name().toLowerCase(Locale.ROOT);
     assertRefused(() -> max.forward(input, output), "x.dtype is " + name, "f32 or u8");
     assertRefused(() -> max.forward(input, arena), "x.dtype is " + name, "f32 or u8");
     assertRefused(() -> average.forward(input, output), "x.dtype is " + name, "f32 or u8");

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -45,7 +46,7 @@ class EnvironmentTest {
 
   private String[] probe(Map<String, String> environment, String... options) throws Exception {
     Path source = Files.writeString(folder.resolve("Probe.java"), PROBE);
-    String[] arguments = java.util.Arrays.copyOf(options, options.length + 1);
+    String[] arguments = Arrays.copyOf(options, options.length + 1);
     arguments[options.length] = source.toString();
     ChildJvm.Outcome outcome = new ChildJvm(folder, environment).run(arguments);
     assertEquals(0, outcome.exit(), outcome.output());

@@ -1,5 +1,6 @@
 package org.featurepool;
 
+import java.util.function.Consumer;
 import java.util.function.IntUnaryOperator;
 
 /**
@@ -15,7 +16,7 @@ final class Oracle {
   }
 
   private interface WindowVisitor {
-    void visit(int output, java.util.function.Consumer<TapVisitor> taps);
+    void visit(int output, Consumer<TapVisitor> taps);
   }
 
   /** Maxima and their positions: within the plane and within the window, -1 where there is none. */
@@ -93,7 +94,7 @@ final class Oracle {
     return new Bounded(sums, tolerance(magnitudes, i -> counts[i]));
   }
 
-  private static long divisor(PoolCase pool, java.util.function.Consumer<TapVisitor> taps) {
+  private static long divisor(PoolCase pool, Consumer<TapVisitor> taps) {
     if (pool.divisor() > 0) {
       return pool.divisor();
     }

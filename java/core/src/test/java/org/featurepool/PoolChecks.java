@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.lang.foreign.Arena;
+import java.util.Arrays;
 
 /** Compares every operator on one case with the oracle, in one layout. */
 final class PoolChecks {
@@ -71,7 +72,7 @@ final class PoolChecks {
 
   private static int[] unsigned(int[] positions, Mask.Format format) {
     int none = format == Mask.Format.COMPACT ? 255 : -1;
-    return java.util.Arrays.stream(positions).map(i -> i < 0 ? none : i).toArray();
+    return Arrays.stream(positions).map(i -> i < 0 ? none : i).toArray();
   }
 
   /** The small integers of a mask or of indices, in planar order. */

@@ -7,8 +7,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.file.Files;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -50,7 +52,7 @@ class TensorTest {
     Tensor tensor = Tensor.wrap(memory, DType.F32, Shape.ncw(1, 1, 4));
     assertEquals(16, tensor.segment().byteSize(), "only the elements are in view");
     tensor.set(2.5, 0, 0, 3);
-    assertEquals(2.5f, memory.get(java.lang.foreign.ValueLayout.JAVA_FLOAT, 12));
+    assertEquals(2.5f, memory.get(ValueLayout.JAVA_FLOAT, 12));
 
     ByteBuffer buffer = ByteBuffer.allocateDirect(24).order(ByteOrder.nativeOrder());
     Tensor ofBuffer = Tensor.wrap(buffer.position(8), DType.F32, Shape.ncw(1, 1, 4));
@@ -161,6 +163,6 @@ class TensorTest {
     assertTrue(Featurepool.abiVersion() >= 1);
     assertTrue(Featurepool.threads() >= 1);
     assertTrue(Featurepool.activeIsa().matches("[A-Z0-9_]+"), Featurepool.activeIsa());
-    assertTrue(java.nio.file.Files.isRegularFile(Featurepool.libraryPath()));
+    assertTrue(Files.isRegularFile(Featurepool.libraryPath()));
   }
 }

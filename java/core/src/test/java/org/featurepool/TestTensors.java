@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.fail;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 import java.util.SplittableRandom;
 
 /** Values for tests, moved between planar Java arrays and tensors of any type and layout. */
@@ -74,7 +75,7 @@ final class TestTensors {
       }
     }
     if (special && random.nextInt(10) == 0) {
-      java.util.Arrays.fill(values, Float.NEGATIVE_INFINITY);
+      Arrays.fill(values, Float.NEGATIVE_INFINITY);
     }
     return values;
   }

@@ -4,6 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -113,13 +115,13 @@ class WorkedExamplesTest {
     MaxPool.Result result = pool.forwardWithMask(square(6, SEED_003), arena);
     Tensor ones = Tensor.allocate(arena, DType.F32, result.output().shape());
     assertEquals(outputs, ones.shape().elementCount());
-    ones.segment().copyFrom(java.lang.foreign.MemorySegment.ofArray(filled(outputs, 1)));
+    ones.segment().copyFrom(MemorySegment.ofArray(filled(outputs, 1)));
     return pool.backward(ones, result.mask(), arena).toFloatArray();
   }
 
   private static float[] filled(int count, float value) {
     float[] values = new float[count];
-    java.util.Arrays.fill(values, value);
+    Arrays.fill(values, value);
     return values;
   }
 
