@@ -114,7 +114,7 @@ class ChildProcessTest {
   @Test
   void progressIsForTerminals() throws Exception {
     assumeTrue(Files.isExecutable(Path.of("/usr/bin/script")), "script is not installed");
-    // Two planes, so two parts; and a window that takes a while for each.
+    // Two planes, so two parts; and a window and a kernel that take a while for each.
     Path in = NpyFile.write(folder.resolve("x.npy"), "'|u1'", false, EXTENTS, new byte[0]);
     try (RandomAccessFile file = new RandomAccessFile(in.toFile(), "rw")) {
       file.setLength(file.length() + EXTENTS[0] * EXTENTS[1] * EXTENTS[2]);
@@ -136,11 +136,13 @@ class ChildProcessTest {
             "2",
             "--threads",
             "1");
+    child.environment().put("FEATUREPOOL_KERNEL", "reference");
     assertEquals("", Program.finish(folder, child).requireSuccess().out());
 
     String command =
         child.command().stream().map(word -> "'" + word + "'").collect(Collectors.joining(" "));
     ProcessBuilder onTerminal = new ProcessBuilder("/usr/bin/script", "-qec", command, "/dev/null");
+    onTerminal.environment().putAll(child.environment());
     onTerminal.environment().put("TERM", "xterm");
     Program.Outcome outcome = Program.finish(folder, onTerminal);
     assertEquals(0, outcome.exitCode());
