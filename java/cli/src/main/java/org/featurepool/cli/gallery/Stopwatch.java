@@ -4,7 +4,7 @@ import java.util.Arrays;
 
 /** Times short operations: the median of several runs after one that is not counted. */
 final class Stopwatch {
-  private static final int MIN_RUNS = 5;
+  private static final int MIN_RUNS = 3;
   private static final int MAX_RUNS = 31;
   private static final long ENOUGH_NANOS = 60_000_000;
 
