@@ -198,13 +198,13 @@ struct Window2D {
   std::int64_t pad;
 };
 
-constexpr Window2D kWindows[] = {{2, 2, 0}, {3, 2, 1}, {3, 1, 1}, {5, 3, 2}};
+constexpr Window2D kWindows[] = {{2, 2, 0}, {3, 2, 1}, {3, 1, 1}, {5, 3, 2}, {13, 1, 6}};
 
 /** Every width and every number of channels, so that every tail of every vector length occurs. */
 TEST(Tails, EveryWidth) {
   for (const Window2D& window : kWindows) {
-    for (std::int64_t width = window.kernel; width <= 70 && !::testing::Test::HasFailure();
-         ++width) {
+    for (std::int64_t width = window.pad == 0 ? 2 : 1;
+         width <= 70 && !::testing::Test::HasFailure(); ++width) {
       for (const Edge edge : {Edge::begin, Edge::end}) {
         check_all(PoolingCase()
                       .input({5, width})

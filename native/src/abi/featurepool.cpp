@@ -97,12 +97,17 @@ void check_dtype(const Buffer& buffer, std::initializer_list<std::int32_t> allow
        "; it must be ", join(names, " or "));
 }
 
+const char* layout_name(std::int32_t layout) {
+  return layout == FPOOL_PLANAR ? "planar" : "interleaved";
+}
+
 /** `buffer` must have the layout of `like` and the given extents. */
 void check_shape(const Buffer& buffer, const fpool_tensor& like, const std::int64_t* extents,
                  const char* reason) {
   if (buffer.tensor->layout != like.layout) {
-    fail(FPOOL_ERROR_UNSUPPORTED_TYPE, buffer.name, ".layout is ", buffer.tensor->layout,
-         "; all tensors of a call must have the same layout, here ", like.layout);
+    fail(FPOOL_ERROR_UNSUPPORTED_TYPE, buffer.name, ".layout is ",
+         layout_name(buffer.tensor->layout),
+         "; all tensors of a call must have the same layout, here ", layout_name(like.layout));
   }
   const auto axes = static_cast<std::size_t>(2 + like.spatial_rank);
   if (buffer.tensor->spatial_rank != like.spatial_rank) {

@@ -120,6 +120,7 @@ const Kernel* find_kernel(const Pooling& pooling) {
 constexpr double kLeastParallelBytes = 512.0 * 1024;
 
 int threads_for(const Pooling& p) {
+  const int threads = get_threads();
   const Geometry& g = p.geometry;
   const auto element = static_cast<double>(dtype_size(p.dtype));
   const auto inputs = static_cast<double>(g.input_size());
@@ -127,7 +128,7 @@ int threads_for(const Pooling& p) {
   // Taps count too: a large window is work even where the tensors are small.
   const double taps = std::min(static_cast<double>(g.taps()), 64.0);
   const double bytes = element * std::max(inputs + outputs, outputs * taps / 4);
-  return bytes < kLeastParallelBytes ? 1 : get_threads();
+  return bytes < kLeastParallelBytes ? 1 : threads;
 }
 
 }  // namespace

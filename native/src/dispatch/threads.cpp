@@ -77,6 +77,8 @@ using Workers = Eigen::ThreadPool;
 class Pool {
  public:
   int threads() {
+    const int known = threads_.load(std::memory_order_relaxed);
+    if (known > 0) return known;
     const std::lock_guard lock(mutex_);
     return resolved();
   }
@@ -120,7 +122,7 @@ class Pool {
   }
 
   std::mutex mutex_;
-  int threads_ = 0;  // 0: the default, not yet asked for
+  std::atomic<int> threads_{0};  // 0: the default, not yet asked for
   std::shared_ptr<Workers> workers_;
 };
 

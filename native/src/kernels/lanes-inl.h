@@ -24,26 +24,42 @@ HWY_INLINE std::int64_t LaneCount(D d) {
   return static_cast<std::int64_t>(hn::Lanes(d));
 }
 
+/**
+ * memcpy of fewer than 2 * kPiece bytes. Inline and in pieces of fixed size: a call here, on a path
+ * hardly ever taken, would make every loop around it keep its vectors in memory.
+ */
+template <std::size_t kPiece>
+HWY_INLINE void CopyPart(char* HWY_RESTRICT to, const char* HWY_RESTRICT from, std::size_t bytes) {
+  const bool take = (bytes & kPiece) != 0;
+  if (take) std::memcpy(to, from, kPiece);
+  if constexpr (kPiece > 1) {
+    const std::size_t taken = take ? kPiece : 0;
+    CopyPart<kPiece / 2>(to + taken, from + taken, bytes);
+  }
+}
+
 /** Loads `n` elements, 0 < n; lanes beyond them repeat the first. Never reads past `p + n`. */
 template <class D, typename T = hn::TFromD<D>>
 HWY_INLINE hn::Vec<D> LoadPart(D d, const T* HWY_RESTRICT p, std::int64_t n) {
-  if (n >= LaneCount(d)) return hn::LoadU(d, p);
-  HWY_ALIGN T buffer[hn::MaxLanes(d)];
+  if (HWY_LIKELY(n >= LaneCount(d))) return hn::LoadU(d, p);
+  HWY_ALIGN T buffer[hn::MaxLanes(d)] = {};
   hn::Store(hn::Set(d, p[0]), d, buffer);
-  std::memcpy(buffer, p, static_cast<std::size_t>(n) * sizeof(T));
+  CopyPart<sizeof(buffer) / 2>(reinterpret_cast<char*>(buffer), reinterpret_cast<const char*>(p),
+                               static_cast<std::size_t>(n) * sizeof(T));
   return hn::Load(d, buffer);
 }
 
 /** Stores the first `n` lanes, 0 < n; all of them where n exceeds their number. */
 template <class D, typename T = hn::TFromD<D>>
 HWY_INLINE void StorePart(hn::Vec<D> v, D d, T* HWY_RESTRICT p, std::int64_t n) {
-  if (n >= LaneCount(d)) {
+  if (HWY_LIKELY(n >= LaneCount(d))) {
     hn::StoreU(v, d, p);
     return;
   }
-  HWY_ALIGN T buffer[hn::MaxLanes(d)];
+  HWY_ALIGN T buffer[hn::MaxLanes(d)] = {};
   hn::Store(v, d, buffer);
-  std::memcpy(p, buffer, static_cast<std::size_t>(n) * sizeof(T));
+  CopyPart<sizeof(buffer) / 2>(reinterpret_cast<char*>(p), reinterpret_cast<const char*>(buffer),
+                               static_cast<std::size_t>(n) * sizeof(T));
 }
 
 /** `candidate > best ? candidate : best` lane by lane: the first of equals stays, a NaN is ignored. */

@@ -195,17 +195,18 @@ class PlanarScan {
         const Element* source = x + input_row * view_.w.input + columns.inputs.begin;
         const auto index = static_cast<std::int64_t>(rows_.size());
         Lane* staged = lines_.get() + index * row_pitch_;
-        Lane* line = view_.w.stride == 1 ? staged : joined_.get();
+        Lane* line = view_.w.stride == 1 ? staged + columns.before : joined_.get();
         for (std::int64_t i = 0;;) {
           const auto v = S::Load(d, source + i, std::min(lanes, size - i));
           if constexpr (std::is_floating_point_v<Lane>) sum = hn::Add(sum, v);
-          hn::StoreU(v, d, line + columns.before + i);
+          hn::StoreU(v, d, line + i);
           if (i + lanes >= size) break;
           i = std::min(i + lanes, size - lanes);
         }
-        columns.Pad(line, S::Identity());
-        if (view_.w.stride > 1) {
-          SplitPhases(line, columns.length(), view_.w.stride, staged, phase_pitch_);
+        if (view_.w.stride == 1) {
+          columns.Pad(staged, S::Identity());
+        } else {
+          SplitPhases(line, columns, view_.w.stride, S::Identity(), staged, phase_pitch_);
         }
         rows_.push_back({S::kFlat ? input_row * view_.w.input
                                   : (td * view_.h.kernel + th) * view_.w.kernel});

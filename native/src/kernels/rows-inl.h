@@ -125,17 +125,51 @@ HWY_INLINE void FillLine(T* line, std::int64_t size, T value) {
   std::fill_n(line, std::max<std::int64_t>(0, size), value);
 }
 
-/** Splits `size` elements of `line` into phases: phase r holds elements r, r+s, r+2s ... */
+/** Where the columns of one tile lie in the input and in the line of its windows. */
+struct TileColumns {
+  Span outputs;         ///< output columns
+  Span inputs;          ///< input columns that their windows hold
+  std::int64_t before;  ///< line elements in the begin padding
+  std::int64_t after;   ///< line elements behind the last input column
+
+  TileColumns(const Axis& w, Span outputs) : outputs(outputs) {
+    const std::int64_t start = w.start(outputs.begin);
+    const std::int64_t end = w.start(outputs.end - 1) + w.reach();
+    inputs.begin = std::clamp<std::int64_t>(start, 0, w.input);
+    inputs.end = std::clamp<std::int64_t>(end, inputs.begin, w.input);
+    before = std::min(inputs.begin, end) - start;
+    after = end - start - before - inputs.size();
+  }
+
+  /** Fills the line's padding, before and behind the input's columns. */
+  template <typename T>
+  void Pad(T* line, T value) const {
+    FillLine(line, before, value);
+    FillLine(line + before + inputs.size(), after, value);
+  }
+};
+
+/**
+ * Splits a tile's columns, without their padding in `line`, into padded phases: phase r holds the
+ * elements r, r + stride, r + 2 * stride ... of the padded line.
+ */
 template <typename T>
-HWY_NOINLINE void SplitPhases(const T* HWY_RESTRICT line, std::int64_t size, std::int64_t stride,
-                              T* HWY_RESTRICT phases, std::int64_t pitch) {
+HWY_NOINLINE void SplitPhases(const T* HWY_RESTRICT line, const TileColumns& columns,
+                              std::int64_t stride, T padding, T* HWY_RESTRICT phases,
+                              std::int64_t pitch) {
   const hn::ScalableTag<T> d;
   const std::int64_t lanes = LaneCount(d);
+  const std::int64_t size = columns.inputs.size();
   const std::int64_t length = (size + stride - 1) / stride;
-  T* const p0 = phases;
-  T* const p1 = phases + pitch;
-  T* const p2 = phases + 2 * pitch;
-  T* const p3 = phases + 3 * pitch;
+  // Element t of the columns is element before + t of the padded line.
+  const auto phase_of = [&](std::int64_t t) {
+    const std::int64_t at = columns.before + t;
+    return phases + at % stride * pitch + at / stride;
+  };
+  T* const p0 = phase_of(0);
+  T* const p1 = phase_of(1);
+  T* const p2 = phase_of(2);
+  T* const p3 = phase_of(3);
   hn::Vec<decltype(d)> v0, v1, v2, v3;
   switch (stride) {
     case 2:
@@ -145,7 +179,7 @@ HWY_NOINLINE void SplitPhases(const T* HWY_RESTRICT line, std::int64_t size, std
         hn::StoreU(hn::ConcatEven(d, b, a), d, p0 + i);
         hn::StoreU(hn::ConcatOdd(d, b, a), d, p1 + i);
       }
-      return;
+      break;
     case 3:
       for (std::int64_t i = 0; i < length; i += lanes) {
         hn::LoadInterleaved3(d, line + 3 * i, v0, v1, v2);
@@ -153,7 +187,7 @@ HWY_NOINLINE void SplitPhases(const T* HWY_RESTRICT line, std::int64_t size, std
         hn::StoreU(v1, d, p1 + i);
         hn::StoreU(v2, d, p2 + i);
       }
-      return;
+      break;
     case 4:
       for (std::int64_t i = 0; i < length; i += lanes) {
         hn::LoadInterleaved4(d, line + 4 * i, v0, v1, v2, v3);
@@ -162,14 +196,15 @@ HWY_NOINLINE void SplitPhases(const T* HWY_RESTRICT line, std::int64_t size, std
         hn::StoreU(v2, d, p2 + i);
         hn::StoreU(v3, d, p3 + i);
       }
-      return;
+      break;
     default:
-      for (std::int64_t r = 0; r < stride; ++r) {
-        for (std::int64_t i = 0, at = r; at < size; ++i, at += stride) {
-          phases[r * pitch + i] = line[at];
-        }
+      for (std::int64_t t = 0; t < std::min(stride, size); ++t) {
+        T* phase = phase_of(t);
+        for (std::int64_t at = t; at < size; at += stride) *phase++ = line[at];
       }
   }
+  for (std::int64_t t = -columns.before; t < 0; ++t) *phase_of(t) = padding;
+  for (std::int64_t t = size; t < size + columns.after; ++t) *phase_of(t) = padding;
 }
 
 /** The inverse of SplitPhases over `length` positions per phase; strides 1 to 4 write whole vectors. */
@@ -346,14 +381,19 @@ class Horizontal {
     }
   }
 
-  Lane* line() const { return line_.get(); }
+  /** Where the vertical half writes a tile's input columns; the padding is filled here. */
+  Lane* columns(const TileColumns& columns) const {
+    return axis_.stride == 1 ? line_.get() + columns.before : line_.get();
+  }
   std::int64_t length() const { return length_; }
 
-  /** Reduces the line and hands the vectors of outputs [0, size) to `finish`; consumes the line. */
+  /** Reduces the columns of a tile and hands the outputs to `finish`; consumes the line. */
   template <class Finish>
-  HWY_INLINE void Run(std::int64_t size, const Finish& finish,
+  HWY_INLINE void Run(const TileColumns& columns, const Finish& finish,
                       typename Finish::Element* HWY_RESTRICT row) const {
     const typename R::D d;
+    const std::int64_t size = columns.outputs.size();
+    if (axis_.stride == 1) columns.Pad(line_.get(), R::Identity());
     if (doubling_) {
       const Lane* result =
           SlideByDoubling<R>(line_.get(), spare_.get(), size, axis_.kernel, axis_.dilation);
@@ -362,7 +402,7 @@ class Horizontal {
     }
     const Lane* source = line_.get();
     if (axis_.stride > 1) {
-      SplitPhases(line_.get(), length_, axis_.stride, spare_.get(), pitch_);
+      SplitPhases(line_.get(), columns, axis_.stride, R::Identity(), spare_.get(), pitch_);
       source = spare_.get();
     }
     const std::int64_t* offsets = offsets_.data();
@@ -421,32 +461,6 @@ class WindowRows {
   std::vector<const Element*> rows_;
 };
 
-/** Where the columns of one tile lie in the input and in the line of its windows. */
-struct TileColumns {
-  Span outputs;        ///< output columns
-  Span inputs;         ///< input columns that their windows hold
-  std::int64_t before; ///< line elements in the begin padding
-  std::int64_t after;  ///< line elements behind the last input column
-
-  TileColumns(const Axis& w, Span outputs) : outputs(outputs) {
-    const std::int64_t start = w.start(outputs.begin);
-    const std::int64_t end = w.start(outputs.end - 1) + w.reach();
-    inputs.begin = std::clamp<std::int64_t>(start, 0, w.input);
-    inputs.end = std::clamp<std::int64_t>(end, inputs.begin, w.input);
-    before = std::min(inputs.begin, end) - start;
-    after = end - start - before - inputs.size();
-  }
-
-  std::int64_t length() const { return before + inputs.size() + after; }
-
-  /** Fills the line's padding, before and behind the input's columns. */
-  template <typename T>
-  void Pad(T* line, T value) const {
-    FillLine(line, before, value);
-    FillLine(line + before + inputs.size(), after, value);
-  }
-};
-
 // A tile's line and its phases stay in the first-level cache.
 constexpr std::int64_t kTileElements = 2048;
 
@@ -503,16 +517,15 @@ HWY_INLINE void ForwardRows(const Pooling& p, Span items, Finish finish, const R
     started = item.tile;
     const std::int64_t count = rows.List(x + item.plane * view.input_plane(), item.d, item.h,
                                          columns.inputs.begin);
+    auto* line = horizontal.columns(columns);
     int findings = 0;
     if (count == 0 || columns.inputs.empty()) {
-      FillLine(horizontal.line(), columns.length(), R::Identity());
+      FillLine(line, columns.inputs.size(), R::Identity());
     } else {
-      findings = ReduceRows<R>(rows.data(), count, columns.inputs.size(),
-                               horizontal.line() + columns.before);
-      columns.Pad(horizontal.line(), R::Identity());  // behind the overhang of the last vector
+      findings = ReduceRows<R>(rows.data(), count, columns.inputs.size(), line);
     }
     finish.StartRow(view, item.d, item.h);
-    horizontal.Run(columns.outputs.size(), finish,
+    horizontal.Run(columns, finish,
                    static_cast<Element*>(p.output) +
                        OutputOffset(view, item, columns.outputs.begin));
     if (findings != 0) redo(item, columns.outputs, findings);
@@ -638,7 +651,7 @@ HWY_INLINE void ForwardSliding(const Pooling& p, Span items, Finish finish, cons
         head = combine(head, next, prefixes.get() + next % 2 * pitch);
       }
       const Lane* tail = suffix[static_cast<std::size_t>(o - block)];
-      Lane* line = horizontal.line() + columns.before;
+      Lane* line = horizontal.columns(columns);
       if (head != nullptr && tail != nullptr) {
         CombineLines<R>(tail, head, size, line);
       } else if (head != nullptr || tail != nullptr) {
@@ -646,10 +659,9 @@ HWY_INLINE void ForwardSliding(const Pooling& p, Span items, Finish finish, cons
       } else {
         FillLine(line, size, R::Identity());
       }
-      columns.Pad(horizontal.line(), R::Identity());
       item.h = o;
       finish.StartRow(view, item.d, item.h);
-      horizontal.Run(columns.outputs.size(), finish,
+      horizontal.Run(columns, finish,
                      static_cast<Element*>(p.output) +
                          OutputOffset(view, item, columns.outputs.begin));
       int found = 0;
