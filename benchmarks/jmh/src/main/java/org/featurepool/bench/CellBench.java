@@ -42,10 +42,7 @@ final class CellBench {
     List<String> names = new ArrayList<>();
     List<Runnable> runs = new ArrayList<>();
     try (Arena arena = Arena.ofConfined()) {
-      runs.add(pass(pooling, false, arena));
-      if (!pooling.global()) {
-        runs.add(pass(pooling, true, arena));
-      }
+      runs.addAll(passes(pooling, arena));
       int passes = runs.size();
       Workload workload = new Workload(pooling, arena);
       Result expected = null;
@@ -87,13 +84,21 @@ final class CellBench {
     return new Measurement(id, contender, workers.threads(), nanos, bytes, limitNanos);
   }
 
-  private Runnable pass(Pooling pooling, boolean streaming, Arena arena) {
+  /** What may be the fastest pass: plain or streaming, by one thread or all. */
+  private List<Runnable> passes(Pooling pooling, Arena arena) {
     MemorySegment in = arena.allocate(pooling.readBytes(), LimitLibrary.ALIGNMENT);
     // A global pooling writes so little that reading alone is its limit.
     long writes = pooling.global() ? 0 : pooling.writtenBytes();
     MemorySegment out = arena.allocate(writes, LimitLibrary.ALIGNMENT);
     in.fill(FILLING);
     out.fill(FILLING);
-    return () -> limit.pass(in, out, streaming, workers.threads());
+    List<Runnable> passes = new ArrayList<>();
+    for (int threads : workers.threads() == 1 ? new int[] {1} : new int[] {1, workers.threads()}) {
+      passes.add(() -> limit.pass(in, out, false, threads));
+      if (writes > 0) {
+        passes.add(() -> limit.pass(in, out, true, threads));
+      }
+    }
+    return passes;
   }
 }
