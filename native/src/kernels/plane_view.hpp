@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "dispatch/pooling.hpp"
+#include "kernels/scratch.hpp"
 
 namespace featurepool {
 
@@ -41,6 +42,12 @@ struct PlaneView {
   std::int64_t input_plane() const { return d.input * h.input * w.input; }
   std::int64_t output_plane() const { return d.output * h.output * w.output; }
 };
+
+/** Whether the tensors of a call do not stay in the last-level cache. */
+inline bool beyond_cache(const Pooling& p) {
+  return (p.geometry.input_size() + p.geometry.output_size()) * dtype_size(p.dtype) >
+         last_level_cache_bytes();
+}
 
 /** Splits rows of planes into column tiles; items run plane by plane, tile by tile, row by row. */
 struct RowTiles {

@@ -109,6 +109,42 @@ HWY_NOINLINE int ReduceRows(const typename R::Element* const* rows, std::int64_t
   }
 }
 
+/** line = `sum` (null: none yet; may be `line`) combined with a row; returns what the row may hold. */
+template <class R>
+HWY_NOINLINE int CombineRow(const typename R::Lane* sum, const typename R::Element* row,
+                            std::int64_t size, typename R::Lane* line) {
+  if (sum == nullptr) return ReduceRowsOf<R, 1>(&row, 1, size, line);
+  const typename R::D d;
+  const hn::RebindToSigned<typename R::D> di;
+  const std::int64_t lanes = LaneCount(d);
+  auto seen = hn::Zero(d);
+  auto least = hn::Zero(di);
+  // The last vector must not overlap its neighbour: in place, a sum would take elements twice.
+  for (std::int64_t x = 0; x < size; x += lanes) {
+    const auto v = R::LoadPart(d, row + x, size - x);
+    if constexpr (R::kWatched) {
+      seen = hn::Add(seen, v);
+      least = hn::Min(least, hn::BitCast(di, v));
+    }
+    hn::StoreU(R::Combine(hn::LoadU(d, sum + x), v), d, line + x);
+  }
+  if constexpr (R::kWatched) return Findings(d, seen, least);
+  return 0;
+}
+
+/**
+ * ReduceRows() one row after another. Beyond the last-level cache, the processor's prefetchers follow
+ * one stream of memory at twice the speed of several that take turns (measured: 4.6 ms against
+ * 10.4 ms for 2x2 windows over 103 MB), which is worth a detour through the first-level cache.
+ */
+template <class R>
+int ReduceRowsInTurn(const typename R::Element* const* rows, std::int64_t count, std::int64_t size,
+                     typename R::Lane* line) {
+  int findings = CombineRow<R>(nullptr, rows[0], size, line);
+  for (std::int64_t r = 1; r < count; ++r) findings |= CombineRow<R>(line, rows[r], size, line);
+  return findings;
+}
+
 /** line[i] = combination of a[i] and b[i] for i in [0, size), whole vectors (the overhang is ours). */
 template <class R>
 HWY_INLINE void CombineLines(const typename R::Lane* a, const typename R::Lane* b,
@@ -328,11 +364,9 @@ struct LineLoad {
 
 /** Whether the rows of a call's output are best streamed past the caches, and can be. */
 inline bool CanStream(const Pooling& p, std::int64_t row_elements) {
-  const Geometry& g = p.geometry;
   const std::int64_t element = dtype_size(p.dtype);
   constexpr std::int64_t kLargestVector = 64;
-  return (g.input_size() + g.output_size()) * element > last_level_cache_bytes() &&
-         reinterpret_cast<std::uintptr_t>(p.output) % kLargestVector == 0 &&
+  return beyond_cache(p) && reinterpret_cast<std::uintptr_t>(p.output) % kLargestVector == 0 &&
          row_elements * element % kLargestVector == 0;
 }
 
@@ -509,6 +543,7 @@ HWY_INLINE void ForwardRows(const Pooling& p, Span items, Finish finish, const R
   const auto* x = static_cast<const Element*>(p.input);
   const Horizontal<R> horizontal(view.w, tiles.tile);
   WindowRows<Element> rows(view);
+  const bool in_turn = beyond_cache(p);
   std::int64_t started = -1;
   RowTiles::Item item = tiles.item(items.begin);
   for (std::int64_t index = items.begin; index < items.end; ++index, tiles.advance(item)) {
@@ -521,6 +556,8 @@ HWY_INLINE void ForwardRows(const Pooling& p, Span items, Finish finish, const R
     int findings = 0;
     if (count == 0 || columns.inputs.empty()) {
       FillLine(line, columns.inputs.size(), R::Identity());
+    } else if (in_turn && count <= kLongestRun) {
+      findings = ReduceRowsInTurn<R>(rows.data(), count, columns.inputs.size(), line);
     } else {
       findings = ReduceRows<R>(rows.data(), count, columns.inputs.size(), line);
     }
@@ -533,34 +570,6 @@ HWY_INLINE void ForwardRows(const Pooling& p, Span items, Finish finish, const R
 }
 
 // --- windows that slide by one row: each input row is combined twice, whatever the kernel ---------
-
-/**
- * line = `sum` (null: none yet) combined with a row; returns what the row may hold. `line` is not
- * `sum`: the last vector overlaps its neighbour, and a sum must not take a row twice.
- */
-template <class R>
-HWY_NOINLINE int CombineRow(const typename R::Lane* HWY_RESTRICT sum,
-                            const typename R::Element* row, std::int64_t size,
-                            typename R::Lane* HWY_RESTRICT line) {
-  if (sum == nullptr) return ReduceRowsOf<R, 1>(&row, 1, size, line);
-  const typename R::D d;
-  const hn::RebindToSigned<typename R::D> di;
-  const std::int64_t lanes = LaneCount(d);
-  auto seen = hn::Zero(d);
-  auto least = hn::Zero(di);
-  for (std::int64_t x = 0;;) {
-    const auto v = R::LoadPart(d, row + x, std::min(lanes, size - x));
-    if constexpr (R::kWatched) {
-      seen = hn::Add(seen, v);
-      least = hn::Min(least, hn::BitCast(di, v));
-    }
-    hn::StoreU(R::Combine(hn::LoadU(d, sum + x), v), d, line + x);
-    if (x + lanes >= size) break;
-    x = std::min(x + lanes, size - lanes);
-  }
-  if constexpr (R::kWatched) return Findings(d, seen, least);
-  return 0;
-}
 
 constexpr std::int64_t kLeastSlidingRows = 6;
 constexpr std::int64_t kSlidingBytes = 256 << 10;
@@ -612,7 +621,7 @@ HWY_INLINE void ForwardSliding(const Pooling& p, Span items, Finish finish, cons
   const Horizontal<R> horizontal(view.w, tiles.tile);
   const std::int64_t pitch = (horizontal.length() + 127) / 64 * 64;
   const Line<Lane> suffixes(kernel * pitch);
-  const Line<Lane> prefixes(2 * pitch);
+  const Line<Lane> prefix(pitch);
   std::vector<const Lane*> suffix(static_cast<std::size_t>(kernel));
   std::vector<int> findings(static_cast<std::size_t>(view.h.output + kernel));
 
@@ -647,9 +656,7 @@ HWY_INLINE void ForwardSliding(const Pooling& p, Span items, Finish finish, cons
     const Lane* head = nullptr;
     std::int64_t next = block + kernel;
     for (std::int64_t o = first_row; o < end_row; ++o, ++index) {
-      for (; next < o + kernel; ++next) {
-        head = combine(head, next, prefixes.get() + next % 2 * pitch);
-      }
+      for (; next < o + kernel; ++next) head = combine(head, next, prefix.get());
       const Lane* tail = suffix[static_cast<std::size_t>(o - block)];
       Lane* line = horizontal.columns(columns);
       if (head != nullptr && tail != nullptr) {
@@ -691,11 +698,11 @@ inline std::int64_t PairsItems(const Pooling& p) {
   return item_count(PlaneView(p).planes, PairsTiles(PlaneView(p)));
 }
 
-/** One output row of the pairs kernel. */
-template <class R, int kRows, class Finish>
+/** One output row of the pairs kernel; kReduced: the rows but the last are in `reduced` already. */
+template <class R, int kRows, bool kReduced, class Finish>
 HWY_INLINE int PairsRow(const typename R::Element* const* HWY_RESTRICT rows, std::int64_t count,
-                        std::int64_t size, const Finish& finish,
-                        typename R::Element* HWY_RESTRICT out) {
+                        const typename R::Lane* HWY_RESTRICT reduced, std::int64_t size,
+                        const Finish& finish, typename R::Element* HWY_RESTRICT out) {
   const typename R::D d;
   const hn::RebindToSigned<typename R::D> di;
   const std::int64_t lanes = LaneCount(d);
@@ -736,6 +743,10 @@ HWY_INLINE int PairsRow(const typename R::Element* const* HWY_RESTRICT rows, std
       a = R::Combine(a, e);
       b = R::Combine(b, f);
     }
+    if constexpr (kReduced) {
+      a = R::Combine(hn::LoadU(d, reduced + 2 * o), a);
+      b = R::Combine(hn::LoadU(d, reduced + 2 * o + lanes), b);
+    }
     if constexpr (R::kWatched) sum = hn::Add(sum, seen);
     finish.Write(R::Combine(hn::ConcatEven(d, b, a), hn::ConcatOdd(d, b, a)), o, size - o, out);
     if (o + lanes >= size) break;
@@ -754,6 +765,8 @@ HWY_INLINE void ForwardPairs(const Pooling& p, Span items, Finish finish, const 
   const auto* x = static_cast<const Element*>(p.input);
   auto* y = static_cast<Element*>(p.output);
   WindowRows<Element> rows(view);
+  const bool in_turn = beyond_cache(p);
+  const Line<typename R::Lane> reduced(2 * view.w.output);
   finish.StartTile(view, outputs);
   RowTiles::Item item = tiles.item(items.begin);
   for (std::int64_t index = items.begin; index < items.end; ++index, tiles.advance(item)) {
@@ -762,20 +775,18 @@ HWY_INLINE void ForwardPairs(const Pooling& p, Span items, Finish finish, const 
     Element* out = y + OutputOffset(view, item, 0);
     finish.StartRow(view, item.d, item.h);
     int findings = 0;
-    switch (count) {
-      case 0: {
-        const typename R::D d;
-        const auto identity = hn::Set(d, R::Identity());
-        for (std::int64_t o = 0; o < outputs.end; o += LaneCount(d)) {
-          finish.Write(identity, o, outputs.end - o, out);
-        }
-        break;
-      }
-      case 2:
-        findings = PairsRow<R, 2>(rows.data(), count, outputs.end, finish, out);
-        break;
-      default:
-        findings = PairsRow<R, 0>(rows.data(), count, outputs.end, finish, out);
+    if (count == 0) {
+      FillLine(reduced.get(), 2 * outputs.end, R::Identity());
+      const typename R::D d;
+      WriteRow(d, finish, outputs.end, LineLoad<R>{reduced.get()}, out);
+    } else if (in_turn && count > 1) {
+      findings = ReduceRowsInTurn<R>(rows.data(), count - 1, 2 * outputs.end, reduced.get());
+      findings |= PairsRow<R, 1, true>(rows.data() + count - 1, 1, reduced.get(), outputs.end,
+                                       finish, out);
+    } else if (count == 2) {
+      findings = PairsRow<R, 2, false>(rows.data(), count, nullptr, outputs.end, finish, out);
+    } else {
+      findings = PairsRow<R, 0, false>(rows.data(), count, nullptr, outputs.end, finish, out);
     }
     if (findings != 0) redo(item, outputs, findings);
   }

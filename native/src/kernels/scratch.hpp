@@ -5,7 +5,6 @@
 #include <cstdlib>
 #include <memory>
 #include <new>
-#include <unistd.h>
 
 namespace featurepool {
 
@@ -39,13 +38,7 @@ class Line {
   std::unique_ptr<T, FreeDeleter> data_;
 };
 
-/** Bytes beyond which the tensors of a call do not stay in the last-level cache. */
-inline std::int64_t last_level_cache_bytes() {
-  static const std::int64_t bytes = [] {
-    const long reported = sysconf(_SC_LEVEL3_CACHE_SIZE);
-    return reported > 0 ? std::int64_t{reported} : std::int64_t{32} << 20;
-  }();
-  return bytes;
-}
+/** Size of the last-level cache. */
+std::int64_t last_level_cache_bytes();
 
 }  // namespace featurepool
