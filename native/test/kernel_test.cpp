@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "dispatch/dispatch.hpp"
+#include "kernels/scratch.hpp"
 #include "support/pooling_case.hpp"
 #include "support/random.hpp"
 
@@ -156,6 +157,16 @@ PoolingCase enlarged(PoolingCase c, Random& random) {
   }
 }
 
+/** While it lives, kernels take every tensor (or, if negative, none but the large) for one beyond
+ * the caches: they read rows in turn and stream their outputs. */
+class PretendedCache {
+ public:
+  explicit PretendedCache(std::int64_t bytes) { use_last_level_cache_bytes(bytes); }
+  ~PretendedCache() { use_last_level_cache_bytes(-1); }
+  PretendedCache(const PretendedCache&) = delete;
+  PretendedCache& operator=(const PretendedCache&) = delete;
+};
+
 class EachKernel : public ::testing::TestWithParam<KernelOf> {};
 
 TEST_P(EachKernel, EqualsTheOracleAtEveryTier) {
@@ -164,6 +175,7 @@ TEST_P(EachKernel, EqualsTheOracleAtEveryTier) {
   int accepted = 0;
   for (int i = 0; accepted < wanted && !HasFailure(); ++i) {
     const PoolingCase c = generated(operation, i);
+    const PretendedCache cache(i % 2 == 0 ? 0 : -1);
     if (c.accepted_by(operation, kernel)) {
       c.check(operation, kernel);
       ++accepted;
@@ -260,6 +272,28 @@ TEST(LargeCases, LongRows) {
                     .stride({window.stride, window.stride})
                     .pad({window.pad, window.pad})
                     .values(Values::specials));
+    }
+  }
+}
+
+/** Rows of several tiles, which begin at cache lines, as streaming stores need them. */
+TEST(LargeCases, BeyondTheCaches) {
+  const PretendedCache cache(0);
+  for (const Window2D& window :
+       {Window2D{2, 2, 0}, {3, 2, 1}, {3, 1, 1}, {13, 1, 6}, {63, 1, 31}}) {
+    for (const bool interleaved : {false, true}) {
+      PoolingCase c;
+      if (interleaved) c.interleaved().channels(64);
+      c.input({6, interleaved ? 144 : 9216})
+          .kernel({window.kernel, window.kernel})
+          .stride({window.stride, window.stride})
+          .pad({window.pad, window.pad})
+          .values(Values::specials)
+          .edge(Edge::begin)
+          .threads({1, 2});
+      c.check(Operation::max_forward);
+      c.check(Operation::avg_forward);
+      c.bytes().check(Operation::max_forward);
     }
   }
 }

@@ -93,7 +93,8 @@ typedef struct fpool_tensor {
   /** Must be 0. */
   int32_t reserved;
   int64_t extents[5];
-  /** Size of the data buffer in bytes; at least the product of the extents times the element size. */
+  /** Size of the data buffer in bytes; at least the product of the extents times the element size.
+   */
   int64_t byte_size;
 } fpool_tensor;
 
@@ -119,7 +120,8 @@ enum {
 typedef struct fpool_window {
   int64_t kernel[3];
   int64_t stride[3];
-  /** Elements of padding before and behind the input, less than the dilated kernel; explicit only. */
+  /** Elements of padding before and behind the input, less than the dilated kernel; explicit only.
+   */
   int64_t pad_begin[3];
   int64_t pad_end[3];
   int64_t dilation[3];
@@ -143,7 +145,8 @@ typedef struct fpool_average {
   int32_t reserved;
 } fpool_average;
 
-/** What the indices of fpool_mask_expand() count from; all are logical (N, C, D, H, W) positions. */
+/** What the indices of fpool_mask_expand() count from; all are logical (N, C, D, H, W) positions.
+ */
 enum {
   /** Within the plane (one channel of one image), row-major: PyTorch. */
   FPOOL_INDEX_PLANE = 0,
@@ -160,7 +163,8 @@ enum {
 /** Entry of a FPOOL_I32 mask, and of expanded indices, for a window without a valid tap. */
 #define FPOOL_MASK_NONE (-1)
 
-/* --- library ----------------------------------------------------------------------------------- */
+/* --- library -----------------------------------------------------------------------------------
+ */
 
 /** @return ::FPOOL_ABI_VERSION of the library. */
 FPOOL_API int32_t fpool_abi_version(void);
@@ -184,8 +188,8 @@ FPOOL_API int64_t fpool_sizeof_average(void);
 FPOOL_API const char* fpool_last_error(void);
 
 /**
- * @return the instruction-set tier in use ("SSE4", "AVX2", "AVX3", "NEON", "SVE2" ...): the best that
- *         the processor has, capped by FEATUREPOOL_MAX_ISA. NULL, with a message, when that variable
+ * @return the instruction-set tier in use ("SSE4", "AVX2", "AVX3", "NEON", "SVE2" ...): the best
+ * that the processor has, capped by FEATUREPOOL_MAX_ISA. NULL, with a message, when that variable
  *         names none of the library's tiers.
  */
 FPOOL_API const char* fpool_active_isa(void);
@@ -198,10 +202,12 @@ FPOOL_API const char* fpool_active_isa(void);
  */
 FPOOL_API fpool_status fpool_set_threads(int32_t threads);
 
-/** @return the number of threads one call may use; -1, with a message, if FEATUREPOOL_THREADS is bad. */
+/** @return the number of threads one call may use; -1, with a message, if FEATUREPOOL_THREADS is
+ * bad. */
 FPOOL_API int32_t fpool_get_threads(void);
 
-/* --- geometry ---------------------------------------------------------------------------------- */
+/* --- geometry ----------------------------------------------------------------------------------
+ */
 
 /**
  * Extents of the output of a pooling.
@@ -213,20 +219,22 @@ FPOOL_API int32_t fpool_get_threads(void);
 FPOOL_API fpool_status fpool_output_extents(const fpool_tensor* x, const fpool_window* window,
                                             int64_t* extents);
 
-/* --- max --------------------------------------------------------------------------------------- */
+/* --- max ---------------------------------------------------------------------------------------
+ */
 
 /**
  * Max pooling: `y = max` over the window's taps inside the input.
  *
- * Ties go to the first tap in row-major order of the window; a NaN in the window gives NaN (the last
- * one in row-major order); a window without a valid tap gives -inf, or the type's lowest value.
+ * Ties go to the first tap in row-major order of the window; a NaN in the window gives NaN (the
+ * last one in row-major order); a window without a valid tap gives -inf, or the type's lowest
+ * value.
  *
  * @param[in]  x,x_data       input, FPOOL_F32 or FPOOL_U8, aligned to its element
  * @param[in]  window         the window
  * @param[in]  y,y_data       output of the extents of fpool_output_extents(), same type and layout
  * @param[in]  mask,mask_data position of each maximum, of the extents and layout of `y`: FPOOL_U8
- *                            (position within the window, row-major; windows of at most 255 taps) or
- *                            FPOOL_I32 (position within the plane). Both NULL: no mask.
+ *                            (position within the window, row-major; windows of at most 255 taps)
+ * or FPOOL_I32 (position within the plane). Both NULL: no mask.
  */
 FPOOL_API fpool_status fpool_max_forward(const fpool_tensor* x, const void* x_data,
                                          const fpool_window* window,           //
@@ -234,14 +242,14 @@ FPOOL_API fpool_status fpool_max_forward(const fpool_tensor* x, const void* x_da
                                          const fpool_tensor* mask, void* mask_data);
 
 /**
- * Gradient of max pooling: `dx[mask] += dy`, zero elsewhere; entries without a position are skipped.
- * Bit-identical for every number of threads.
+ * Gradient of max pooling: `dx[mask] += dy`, zero elsewhere; entries without a position are
+ * skipped. Bit-identical for every number of threads.
  *
  * @param[in] dy,dy_data     gradient of the output, FPOOL_F32
  * @param[in] mask,mask_data the mask of the forward call
  * @param[in] window         the window of the forward call
- * @param[in] dx,dx_data     gradient of the input, of the extents and layout of the forward call's `x`;
- *                           overwritten
+ * @param[in] dx,dx_data     gradient of the input, of the extents and layout of the forward call's
+ * `x`; overwritten
  */
 FPOOL_API fpool_status fpool_max_backward(const fpool_tensor* dy, const void* dy_data,
                                           const fpool_tensor* mask, const void* mask_data,
@@ -255,15 +263,16 @@ FPOOL_API fpool_status fpool_max_backward(const fpool_tensor* dy, const void* dy
  * @param[in] window              the window of the forward call
  * @param[in] mask,mask_data      the mask of the forward call
  * @param[in] index_base          FPOOL_INDEX_PLANE ...
- * @param[in] indices,indices_data FPOOL_I64, extents and layout of `mask`; ::FPOOL_MASK_NONE where a
- *                                window had no valid tap
+ * @param[in] indices,indices_data FPOOL_I64, extents and layout of `mask`; ::FPOOL_MASK_NONE where
+ * a window had no valid tap
  */
 FPOOL_API fpool_status fpool_mask_expand(const fpool_tensor* x, const fpool_window* window,
                                          const fpool_tensor* mask, const void* mask_data,
                                          int32_t index_base,  //
                                          const fpool_tensor* indices, void* indices_data);
 
-/* --- average ----------------------------------------------------------------------------------- */
+/* --- average -----------------------------------------------------------------------------------
+ */
 
 /**
  * Average pooling: sum over the window's taps inside the input, divided as `average` says. u8 sums

@@ -81,9 +81,9 @@ void check_apart(const Buffer& a, const Buffer& b) {
   const auto a_size = static_cast<std::uintptr_t>(a.byte_size());
   const auto b_size = static_cast<std::uintptr_t>(b.byte_size());
   if (a_begin < b_begin + b_size && b_begin < a_begin + a_size) {
-    fail(FPOOL_ERROR_BAD_BUFFER, a.name, "_data and ", b.name,
-         "_data overlap: ", a_size, " bytes at address ", a_begin, " and ", b_size,
-         " bytes at address ", b_begin, "; they must be apart");
+    fail(FPOOL_ERROR_BAD_BUFFER, a.name, "_data and ", b.name, "_data overlap: ", a_size,
+         " bytes at address ", a_begin, " and ", b_size, " bytes at address ", b_begin,
+         "; they must be apart");
   }
 }
 
@@ -111,8 +111,8 @@ void check_shape(const Buffer& buffer, const fpool_tensor& like, const std::int6
   }
   const auto axes = static_cast<std::size_t>(2 + like.spatial_rank);
   if (buffer.tensor->spatial_rank != like.spatial_rank) {
-    fail(FPOOL_ERROR_SHAPE_MISMATCH, buffer.name, ".spatial_rank is ",
-         buffer.tensor->spatial_rank, "; it must be ", like.spatial_rank);
+    fail(FPOOL_ERROR_SHAPE_MISMATCH, buffer.name, ".spatial_rank is ", buffer.tensor->spatial_rank,
+         "; it must be ", like.spatial_rank);
   }
   if (std::equal(extents, extents + axes, buffer.tensor->extents)) return;
   fail(FPOOL_ERROR_SHAPE_MISMATCH, buffer.name, ".extents are ",
@@ -150,8 +150,7 @@ Divisor make_divisor(const fpool_average* average) {
          "; it must be at least 1, or 0 for none");
   }
   if (average->reserved != 0) {
-    fail(FPOOL_ERROR_INVALID_ARGUMENT, "average.reserved is ", average->reserved,
-         "; it must be 0");
+    fail(FPOOL_ERROR_INVALID_ARGUMENT, "average.reserved is ", average->reserved, "; it must be 0");
   }
   return {average->divisor_override, average->include_padding != 0};
 }
@@ -278,8 +277,7 @@ fpool_status fpool_max_forward(const fpool_tensor* x, const void* x_data,
 
 fpool_status fpool_max_backward(const fpool_tensor* dy, const void* dy_data,
                                 const fpool_tensor* mask, const void* mask_data,
-                                const fpool_window* window, const fpool_tensor* dx,
-                                void* dx_data) {
+                                const fpool_window* window, const fpool_tensor* dx, void* dx_data) {
   return guard([&] {
     const Buffer gradient{"dx", dx, dx_data};
     featurepool::check_buffer(gradient);
@@ -291,9 +289,8 @@ fpool_status fpool_max_backward(const fpool_tensor* dy, const void* dy_data,
 }
 
 fpool_status fpool_mask_expand(const fpool_tensor* x, const fpool_window* window,
-                               const fpool_tensor* mask, const void* mask_data,
-                               int32_t index_base, const fpool_tensor* indices,
-                               void* indices_data) {
+                               const fpool_tensor* mask, const void* mask_data, int32_t index_base,
+                               const fpool_tensor* indices, void* indices_data) {
   return guard([&] {
     featurepool::check_tensor(x, "x");
     auto pooling = featurepool::make_pooling(Operation::max_forward, *x, window);
@@ -305,8 +302,7 @@ fpool_status fpool_mask_expand(const fpool_tensor* x, const fpool_window* window
     const auto extents = featurepool::output_extents(pooling.geometry, x->spatial_rank);
     const Buffer positions{"mask", mask, mask_data};
     const Buffer output{"indices", indices, indices_data};
-    pooling.mask_type =
-        featurepool::check_mask_buffer(positions, pooling.geometry, *x, extents);
+    pooling.mask_type = featurepool::check_mask_buffer(positions, pooling.geometry, *x, extents);
     pooling.mask = const_cast<void*>(mask_data);
     featurepool::check_buffer(output);
     featurepool::check_dtype(output, {FPOOL_I64});

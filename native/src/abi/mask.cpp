@@ -157,8 +157,8 @@ void expand_mask(const Pooling& p, std::int32_t index_base, std::int64_t* indice
         indices[entry] = (n * g.channels + c) * plane + row_major;
         break;
       case FPOOL_INDEX_TENSOR_COLUMN_MAJOR:
-        indices[entry] = (n * g.channels + c) * plane +
-                         (at.w * g.h().input + at.h) * g.d().input + at.d;
+        indices[entry] =
+            (n * g.channels + c) * plane + (at.w * g.h().input + at.h) * g.d().input + at.d;
         break;
       default:
         indices[entry] = row_major;

@@ -140,8 +140,7 @@ void run(const Pooling& pooling) {
   if (g.batch == 0) return;
   const Kernel* kernel = find_kernel(pooling);
   if (kernel == nullptr) {
-    parallel_for(g.planes(), threads,
-                 [&](Span planes) { reference::run(pooling, planes); });
+    parallel_for(g.planes(), threads, [&](Span planes) { reference::run(pooling, planes); });
     return;
   }
   const auto function = kernel->run[chosen.tier];
@@ -157,9 +156,8 @@ std::vector<std::string> tiers() {
 const char* active_tier() { return tier_name(choice().tier); }
 
 void use_tier(const std::string& tier) {
-  choice().tier =
-      tier.empty() ? Choice::from_environment().tier
-                   : best_tier(tier, FPOOL_ERROR_INVALID_ARGUMENT, "tier");
+  choice().tier = tier.empty() ? Choice::from_environment().tier
+                               : best_tier(tier, FPOOL_ERROR_INVALID_ARGUMENT, "tier");
 }
 
 std::vector<std::string> kernels(Operation operation) {

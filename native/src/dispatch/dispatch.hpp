@@ -8,8 +8,8 @@
 /**
  * Choice of instruction set and kernel, and the run of a call on the process-wide threads.
  *
- * What is chosen follows FEATUREPOOL_MAX_ISA, FEATUREPOOL_KERNEL and FEATUREPOOL_THREADS, read once;
- * a value that names nothing is an Error in every call, never a silent fallback.
+ * What is chosen follows FEATUREPOOL_MAX_ISA, FEATUREPOOL_KERNEL and FEATUREPOOL_THREADS, read
+ * once; a value that names nothing is an Error in every call, never a silent fallback.
  */
 namespace featurepool::dispatch {
 

@@ -85,8 +85,8 @@ class Pool {
 
   void set_threads(int threads) {
     if (threads < 0 || threads > kMostThreads) {
-      fail(FPOOL_ERROR_INVALID_ARGUMENT, "threads is ", threads, "; it must be 1 to ",
-           kMostThreads, ", or 0 for the default");
+      fail(FPOOL_ERROR_INVALID_ARGUMENT, "threads is ", threads, "; it must be 1 to ", kMostThreads,
+           ", or 0 for the default");
     }
     std::shared_ptr<Workers> retired;  // joined outside the lock, once its last call has ended
     const std::lock_guard lock(mutex_);

@@ -4,9 +4,9 @@
 #include <cstddef>
 
 /**
- * Instruction-set tiers. A kernel's file is compiled once per tier (Highway's foreach_target); which
- * of the compiled forms runs is decided here, at run time. Highway's own run-time choice is not
- * used: it lives in a shared library that needs libstdc++, and ours must need nothing but libc.
+ * Instruction-set tiers. A kernel's file is compiled once per tier (Highway's foreach_target);
+ * which of the compiled forms runs is decided here, at run time. Highway's own run-time choice is
+ * not used: it lives in a shared library that needs libstdc++, and ours must need nothing but libc.
  */
 namespace featurepool::dispatch {
 
@@ -17,10 +17,10 @@ template <typename Function>
 using Tiered = std::array<Function*, kTiers>;
 
 /** The table of a function that Highway compiled for every tier; only inside `#if HWY_ONCE`. */
-#define FEATUREPOOL_TIERED(FUNCTION)                                                          \
-  {                                                                                           \
-    HWY_CHOOSE_SSE4(FUNCTION), HWY_CHOOSE_AVX2(FUNCTION), HWY_CHOOSE_AVX3(FUNCTION),          \
-        HWY_CHOOSE_NEON(FUNCTION), HWY_CHOOSE_SVE2(FUNCTION)                                  \
+#define FEATUREPOOL_TIERED(FUNCTION)                                                 \
+  {                                                                                  \
+    HWY_CHOOSE_SSE4(FUNCTION), HWY_CHOOSE_AVX2(FUNCTION), HWY_CHOOSE_AVX3(FUNCTION), \
+        HWY_CHOOSE_NEON(FUNCTION), HWY_CHOOSE_SVE2(FUNCTION)                         \
   }
 
 const char* tier_name(Tier tier);

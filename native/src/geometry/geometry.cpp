@@ -233,7 +233,8 @@ Geometry make_geometry(const fpool_tensor& x, const fpool_window& window) {
   if (overflow) {
     fail(FPOOL_ERROR_SHAPE_MISMATCH, "a window of ", geometry.d().kernel, "x", geometry.h().kernel,
          "x", geometry.w().kernel, " gives ", geometry.d().output, "x", geometry.h().output, "x",
-         geometry.w().output, " outputs per plane; the number of taps and the size in bytes of "
+         geometry.w().output,
+         " outputs per plane; the number of taps and the size in bytes of "
          "the output must be less than 2^63");
   }
   return geometry;

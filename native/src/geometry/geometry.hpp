@@ -54,7 +54,8 @@ struct Axis {
     return std::min(kernel, in_dilations(input + pad_end - start(o)));
   }
 
-  /** The output positions whose windows may hold input position `i` (all of them if dilation is 1). */
+  /** The output positions whose windows may hold input position `i` (all of them if dilation is 1).
+   */
   Span covering(std::int64_t i) const;
 
   /** The output positions whose windows lie wholly inside the input. */
@@ -69,7 +70,8 @@ struct Axis {
   }
 };
 
-/** A fixed-window pooling: batch, channels and the axes D, H, W (unit axes where the rank is less). */
+/** A fixed-window pooling: batch, channels and the axes D, H, W (unit axes where the rank is less).
+ */
 struct Geometry {
   enum { D = 0, H = 1, W = 2 };
 

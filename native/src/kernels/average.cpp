@@ -32,8 +32,8 @@ HWY_INLINE auto Quotient(D d, hn::Vec<D> sum, hn::VFromD<hn::RebindToFloat<D>> d
     // Sums are less than 2^24 here (see accepts_sums), so they convert exactly as signed integers.
     const hn::RebindToFloat<D> df;
     const hn::RebindToSigned<D> di;
-    const auto quotient = hn::Div(hn::ConvertTo(df, hn::BitCast(di, sum)),
-                                  hn::Max(divisor, hn::Set(df, 1.0f)));
+    const auto quotient =
+        hn::Div(hn::ConvertTo(df, hn::BitCast(di, sum)), hn::Max(divisor, hn::Set(df, 1.0f)));
     const auto most = hn::Set(df, static_cast<float>(std::numeric_limits<T>::max()));
     return hn::DemoteTo(hn::Rebind<T, D>(), hn::NearestInt(hn::Min(quotient, most)));
   }
@@ -59,8 +59,8 @@ class StoreQuotient {
     if (uniform_ != 0) return;
     columns_.resize(static_cast<std::size_t>(outputs.size() + kOverhang), 1.0f);
     for (std::int64_t o = outputs.begin; o < outputs.end; ++o) {
-      columns_[static_cast<std::size_t>(o - outputs.begin)] = static_cast<float>(
-          counted_taps(p_.geometry.w(), p_.divisor, o / view.interleave));
+      columns_[static_cast<std::size_t>(o - outputs.begin)] =
+          static_cast<float>(counted_taps(p_.geometry.w(), p_.divisor, o / view.interleave));
     }
   }
 
@@ -157,11 +157,10 @@ void InterleavedTaps(const Pooling& p, Span items) {
     const Span columns = tiles.columns(item);
     for (std::int64_t ow = columns.begin; ow < columns.end; ++ow) {
       const Taps taps = windows.at(item.d, item.h, ow);
-      const std::int64_t count =
-          uniform != 0 ? uniform
-                       : counted_taps(g.d(), p.divisor, item.d) *
-                             counted_taps(g.h(), p.divisor, item.h) *
-                             counted_taps(g.w(), p.divisor, ow);
+      const std::int64_t count = uniform != 0 ? uniform
+                                              : counted_taps(g.d(), p.divisor, item.d) *
+                                                    counted_taps(g.h(), p.divisor, item.h) *
+                                                    counted_taps(g.w(), p.divisor, ow);
       const auto divisor = hn::Set(df, static_cast<float>(count));
       const T* image = x + item.plane * g.input_plane() * g.channels + taps.base;
       T* y = static_cast<T*>(p.output) +
@@ -177,7 +176,8 @@ void InterleavedTaps(const Pooling& p, Span items) {
   }
 }
 
-// --- the gradient ---------------------------------------------------------------------------------
+// --- the gradient
+// ---------------------------------------------------------------------------------
 
 /** Sums of rows of dy, each divided by its windows' divisors, over elements [0, size). */
 HWY_NOINLINE void SumQuotients(const std::vector<const float*>& rows,
@@ -247,8 +247,8 @@ void AvgSpreadRows(const Pooling& p, Span items) {
     if (uniform == 0 && item.tile != started) {
       column_counts.assign(static_cast<std::size_t>(size + lanes), 1.0f);
       for (std::int64_t o = 0; o < size; ++o) {
-        column_counts[static_cast<std::size_t>(o)] = static_cast<float>(counted_taps(
-            p.geometry.w(), p.divisor, (columns.outputs.begin + o) / view.interleave));
+        column_counts[static_cast<std::size_t>(o)] = static_cast<float>(
+            counted_taps(p.geometry.w(), p.divisor, (columns.outputs.begin + o) / view.interleave));
       }
       started = item.tile;
     }
@@ -259,8 +259,7 @@ void AvgSpreadRows(const Pooling& p, Span items) {
     for (const Covering& od : depth) {
       for (const Covering& oh : height) {
         rows.push_back(static_cast<const float*>(p.input) + item.plane * view.output_plane() +
-                       (od.output * view.h.output + oh.output) * w.output +
-                       columns.outputs.begin);
+                       (od.output * view.h.output + oh.output) * w.output + columns.outputs.begin);
         row_counts.push_back(static_cast<float>(counted_taps(view.d, p.divisor, od.output) *
                                                 counted_taps(view.h, p.divisor, oh.output)));
       }
@@ -277,11 +276,11 @@ void AvgSpreadRows(const Pooling& p, Span items) {
     }
     FillLine(sums + size, columns.after, 0.0f);
 
-    float* dx = static_cast<float*>(p.output) + item.plane * view.input_plane() +
-                tiles.row(item) * w.input;
+    float* dx =
+        static_cast<float*>(p.output) + item.plane * view.input_plane() + tiles.row(item) * w.input;
     if (w.stride == 1 && w.kernel >= kLeastDoubling) {
-      const float* result = SlideByDoubling<R>(line.get(), spare.get(), columns.phase_length,
-                                               w.kernel, w.dilation);
+      const float* result =
+          SlideByDoubling<R>(line.get(), spare.get(), columns.phase_length, w.kernel, w.dilation);
       std::copy_n(result, columns.inputs.size(), dx + columns.inputs.begin);
       continue;
     }
@@ -321,29 +320,29 @@ void AvgSpreadInterleaved(const Pooling& p, Span items) {
     list_covering(g.h(), item.h, height);
     const float* dy =
         static_cast<const float*>(p.input) + item.plane * g.output_plane() * g.channels;
-    float* dx = static_cast<float*>(p.output) +
-                (item.plane * g.input_plane() + tiles.row(item) * g.w().input + columns.begin) *
-                    g.channels;
+    float* dx =
+        static_cast<float*>(p.output) +
+        (item.plane * g.input_plane() + tiles.row(item) * g.w().input + columns.begin) * g.channels;
     for (std::int64_t i = columns.begin; i < columns.end; ++i, dx += g.channels) {
       list_covering(g.w(), i, width);
       windows.clear();
-      for_each_covering(depth, height, width, [&](const Covering& od, const Covering& oh,
-                                                  const Covering& ow) {
-        const std::int64_t output =
-            (od.output * g.h().output + oh.output) * g.w().output + ow.output;
-        const std::int64_t count = uniform != 0
-                                       ? uniform
-                                       : counted_taps(g.d(), p.divisor, od.output) *
-                                             counted_taps(g.h(), p.divisor, oh.output) *
-                                             counted_taps(g.w(), p.divisor, ow.output);
-        windows.push_back({dy + output * g.channels, static_cast<float>(count)});
-      });
+      for_each_covering(
+          depth, height, width, [&](const Covering& od, const Covering& oh, const Covering& ow) {
+            const std::int64_t output =
+                (od.output * g.h().output + oh.output) * g.w().output + ow.output;
+            const std::int64_t count = uniform != 0
+                                           ? uniform
+                                           : counted_taps(g.d(), p.divisor, od.output) *
+                                                 counted_taps(g.h(), p.divisor, oh.output) *
+                                                 counted_taps(g.w(), p.divisor, ow.output);
+            windows.push_back({dy + output * g.channels, static_cast<float>(count)});
+          });
       for (std::int64_t c = 0;;) {
         const std::int64_t part = std::min(lanes, g.channels - c);
         auto sum = hn::Zero(d);
         for (const Window& window : windows) {
-          sum = hn::Add(sum, hn::Div(LoadPart(d, window.gradient + c, part),
-                                     hn::Set(d, window.divisor)));
+          sum = hn::Add(
+              sum, hn::Div(LoadPart(d, window.gradient + c, part), hn::Set(d, window.divisor)));
         }
         StorePart(sum, d, dx + c, part);
         if (c + lanes >= g.channels) break;
@@ -353,7 +352,8 @@ void AvgSpreadInterleaved(const Pooling& p, Span items) {
   }
 }
 
-// --- what the tables hold: plain functions --------------------------------------------------------
+// --- what the tables hold: plain functions
+// --------------------------------------------------------
 
 void AvgPairs(const Pooling& p, Span items) {
   p.dtype == FPOOL_U8 ? Pairs<std::uint8_t>(p, items) : Pairs<float>(p, items);
@@ -378,7 +378,8 @@ namespace featurepool {
 namespace {
 
 using namespace HWY_NAMESPACE;
-using namespace HWY_NAMESPACE::average_pooling;  // the functions that decide are the same in every tier
+using namespace HWY_NAMESPACE::average_pooling;  // the functions that decide are the same in every
+                                                 // tier
 
 /** u8: sums must convert exactly to f32, and quotients must keep halves apart from near halves. */
 bool accepts_sums(const Pooling& p) {
@@ -397,8 +398,7 @@ bool accepts_rows(const Pooling& p) {
 }
 
 bool accepts_interleaved_taps(const Pooling& p) {
-  return accepts_sums(p) && p.layout == Layout::interleaved &&
-         p.geometry.taps() <= kMostListedTaps;
+  return accepts_sums(p) && p.layout == Layout::interleaved && p.geometry.taps() <= kMostListedTaps;
 }
 
 bool accepts_spread_interleaved(const Pooling& p) {
@@ -415,7 +415,8 @@ bool accepts_spread_interleaved(const Pooling& p) {
 std::span<const Kernel> avg_forward_kernels() {
   static const Kernel kernels[] = {
       {"pairs", accepts_pairs, PairsItems, FEATUREPOOL_TIERED(average_pooling::AvgPairs)},
-      {"sliding", accepts_sliding, SlidingItems<SumOf<float>>, FEATUREPOOL_TIERED(average_pooling::AvgSliding)},
+      {"sliding", accepts_sliding, SlidingItems<SumOf<float>>,
+       FEATUREPOOL_TIERED(average_pooling::AvgSliding)},
       {"rows", accepts_rows, OutputRowItems, FEATUREPOOL_TIERED(average_pooling::AvgRows)},
       {"interleaved_taps", accepts_interleaved_taps, InterleavedOutputItems,
        FEATUREPOOL_TIERED(average_pooling::AvgInterleavedTaps)},
@@ -425,7 +426,8 @@ std::span<const Kernel> avg_forward_kernels() {
 
 std::span<const Kernel> avg_backward_kernels() {
   static const Kernel kernels[] = {
-      {"spread_rows", RowsAccept, InputRowItems, FEATUREPOOL_TIERED(average_pooling::AvgSpreadRows)},
+      {"spread_rows", RowsAccept, InputRowItems,
+       FEATUREPOOL_TIERED(average_pooling::AvgSpreadRows)},
       {"spread_interleaved", accepts_spread_interleaved, InterleavedInputItems,
        FEATUREPOOL_TIERED(average_pooling::AvgSpreadInterleaved)},
   };

@@ -62,7 +62,8 @@ HWY_INLINE void StorePart(hn::Vec<D> v, D d, T* HWY_RESTRICT p, std::int64_t n) 
                                static_cast<std::size_t>(n) * sizeof(T));
 }
 
-/** `candidate > best ? candidate : best` lane by lane: the first of equals stays, a NaN is ignored. */
+/** `candidate > best ? candidate : best` lane by lane: the first of equals stays, a NaN is ignored.
+ */
 template <class V>
 HWY_INLINE V Greater(V candidate, V best) {
 #if HWY_ARCH_X86

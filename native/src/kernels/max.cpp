@@ -96,7 +96,8 @@ void InterleavedTaps(const Pooling& p, Span items) {
   }
 }
 
-// --- the gradient ---------------------------------------------------------------------------------
+// --- the gradient
+// ---------------------------------------------------------------------------------
 
 /**
  * dx of input rows, gathered: every input element looks at the windows that hold it, in row-major
@@ -164,7 +165,8 @@ void MaxGatherRows(const Pooling& p, Span items) {
   }
 }
 
-/** dx of input positions of an interleaved tensor, gathered as MaxGatherRows() does; lanes along C. */
+/** dx of input positions of an interleaved tensor, gathered as MaxGatherRows() does; lanes along C.
+ */
 void MaxGatherInterleaved(const Pooling& p, Span items) {
   const Geometry& g = p.geometry;
   const RowTiles tiles = InterleavedInputTiles(g);
@@ -187,26 +189,25 @@ void MaxGatherInterleaved(const Pooling& p, Span items) {
     const Span columns = tiles.columns(item);
     list_covering(g.d(), item.d, depth);
     list_covering(g.h(), item.h, height);
-    float* dx = static_cast<float*>(p.output) +
-                (item.plane * g.input_plane() + tiles.row(item) * g.w().input + columns.begin) *
-                    g.channels;
+    float* dx =
+        static_cast<float*>(p.output) +
+        (item.plane * g.input_plane() + tiles.row(item) * g.w().input + columns.begin) * g.channels;
     for (std::int64_t i = columns.begin; i < columns.end; ++i, dx += g.channels) {
       list_covering(g.w(), i, width);
       windows.clear();
-      for_each_covering(depth, height, width, [&](const Covering& od, const Covering& oh,
-                                                  const Covering& ow) {
-        const std::int64_t output =
-            (od.output * g.h().output + oh.output) * g.w().output + ow.output;
-        windows.push_back({(item.plane * g.output_plane() + output) * g.channels,
-                           static_cast<std::int32_t>(
-                               (od.tap * g.h().kernel + oh.tap) * g.w().kernel + ow.tap)});
-      });
+      for_each_covering(
+          depth, height, width, [&](const Covering& od, const Covering& oh, const Covering& ow) {
+            const std::int64_t output =
+                (od.output * g.h().output + oh.output) * g.w().output + ow.output;
+            windows.push_back({(item.plane * g.output_plane() + output) * g.channels,
+                               static_cast<std::int32_t>(
+                                   (od.tap * g.h().kernel + oh.tap) * g.w().kernel + ow.tap)});
+          });
       for (std::int64_t c = 0;;) {
         const std::int64_t part = std::min(lanes, g.channels - c);
         auto sum = hn::Zero(d);
         for (const Window& window : windows) {
-          const auto won =
-              hn::PromoteTo(di, LoadPart(narrow, mask + window.from + c, part));
+          const auto won = hn::PromoteTo(di, LoadPart(narrow, mask + window.from + c, part));
           const auto mine = hn::RebindMask(d, hn::Eq(won, hn::Set(di, window.ordinal)));
           sum = hn::Add(sum, hn::IfThenElseZero(mine, LoadPart(d, dy + window.from + c, part)));
         }
@@ -218,7 +219,8 @@ void MaxGatherInterleaved(const Pooling& p, Span items) {
   }
 }
 
-// --- what the tables hold: plain functions --------------------------------------------------------
+// --- what the tables hold: plain functions
+// --------------------------------------------------------
 
 void MaxPairs(const Pooling& p, Span items) {
   p.dtype == FPOOL_U8 ? Pairs<std::uint8_t>(p, items) : Pairs<float>(p, items);
@@ -282,8 +284,7 @@ bool accepts_sliding(const Pooling& p) {
 }
 
 std::int64_t sliding_items(const Pooling& p) {
-  return p.dtype == FPOOL_U8 ? SlidingItems<MaxOf<std::uint8_t>>(p)
-                             : SlidingItems<MaxOf<float>>(p);
+  return p.dtype == FPOOL_U8 ? SlidingItems<MaxOf<std::uint8_t>>(p) : SlidingItems<MaxOf<float>>(p);
 }
 
 bool accepts_rows(const Pooling& p) {
@@ -325,8 +326,8 @@ bool accepts_sliding_positions(const Pooling& p) {
   const bool known =
       p.layout == Layout::planar ? !without_mask(p) : p.mask_type == MaskType::position_u8;
   return slides && known && g.taps() > kMostPositionTaps && RowsAccept(p) &&
-         with_scan(p,
-                   []<class S>(const PlaneView& view) { return SlidingPositions<S>::Accepts(view); });
+         with_scan(
+             p, []<class S>(const PlaneView& view) { return SlidingPositions<S>::Accepts(view); });
 }
 
 std::int64_t sliding_positions_items(const Pooling& p) {
@@ -352,9 +353,7 @@ bool few_windows(const Pooling& p) {
   return p.mask_type == MaskType::position_u8;
 }
 
-bool accepts_gather_rows(const Pooling& p) {
-  return few_windows(p) && RowsAccept(p);
-}
+bool accepts_gather_rows(const Pooling& p) { return few_windows(p) && RowsAccept(p); }
 
 bool accepts_gather_interleaved(const Pooling& p) {
   return few_windows(p) && p.layout == Layout::interleaved;
@@ -369,7 +368,8 @@ std::span<const Kernel> max_forward_kernels() {
       {"rows", accepts_rows, OutputRowItems, FEATUREPOOL_TIERED(max_pooling::MaxRows)},
       {"sliding_positions", accepts_sliding_positions, sliding_positions_items,
        FEATUREPOOL_TIERED(max_pooling::MaxSlidingPositions)},
-      {"planar_taps", accepts_planar_taps, planar_taps_items, FEATUREPOOL_TIERED(max_pooling::MaxPlanarTaps)},
+      {"planar_taps", accepts_planar_taps, planar_taps_items,
+       FEATUREPOOL_TIERED(max_pooling::MaxPlanarTaps)},
       {"interleaved_taps", accepts_interleaved_taps, InterleavedOutputItems,
        FEATUREPOOL_TIERED(max_pooling::MaxInterleavedTaps)},
   };
@@ -378,10 +378,14 @@ std::span<const Kernel> max_forward_kernels() {
 
 std::span<const Kernel> max_backward_kernels() {
   static const Kernel kernels[] = {
-      {"gather_rows", accepts_gather_rows, InputRowItems, FEATUREPOOL_TIERED(max_pooling::MaxGatherRows)},
+      {"gather_rows", accepts_gather_rows, InputRowItems,
+       FEATUREPOOL_TIERED(max_pooling::MaxGatherRows)},
       {"gather_interleaved", accepts_gather_interleaved, InterleavedInputItems,
        FEATUREPOOL_TIERED(max_pooling::MaxGatherInterleaved)},
-      {"scatter", accepts_scatter, scatter_items, {ScatterMax, ScatterMax, ScatterMax, ScatterMax, ScatterMax}},
+      {"scatter",
+       accepts_scatter,
+       scatter_items,
+       {ScatterMax, ScatterMax, ScatterMax, ScatterMax, ScatterMax}},
   };
   return kernels;
 }

@@ -12,9 +12,9 @@ namespace featurepool {
 /**
  * A geometry as the row kernels see it: planes of rows in which lanes run along contiguous memory.
  *
- * Planar tensors are that as they stand. An interleaved tensor is one plane per image whose rows hold
- * W*C elements: along W a window of stride 1 then is a window over those rows whose dilation, padding
- * and extents are C times larger, so one kernel serves both layouts.
+ * Planar tensors are that as they stand. An interleaved tensor is one plane per image whose rows
+ * hold W*C elements: along W a window of stride 1 then is a window over those rows whose dilation,
+ * padding and extents are C times larger, so one kernel serves both layouts.
  */
 struct PlaneView {
   Axis d;
@@ -96,6 +96,12 @@ struct RowTiles {
     ++item.plane;
   }
 };
+
+/** At least `columns`, such that tiles of so many begin at a cache line where their row does. */
+inline std::int64_t whole_cache_lines(std::int64_t columns) {
+  constexpr std::int64_t kElements = 64;
+  return std::max<std::int64_t>(1, (columns + kElements - 1) / kElements) * kElements;
+}
 
 /** Work items of a kernel whose items are the row tiles of planes. */
 inline std::int64_t item_count(std::int64_t planes, const RowTiles& tiles) {

@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "hwy/highway.h"
+#include "kernels/lanes-inl.h"
 #include "kernels/plane_view.hpp"
 #include "kernels/scratch.hpp"
-#include "kernels/lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace featurepool {
@@ -59,9 +59,8 @@ struct RowLoad {
 
 /** Reduces `count` rows over elements [0, size) into `line`; returns what the rows may hold. */
 template <class R, int kRows>
-HWY_INLINE int ReduceRowsOf(const typename R::Element* const* HWY_RESTRICT rows,
-                            std::int64_t count, std::int64_t size,
-                            typename R::Lane* HWY_RESTRICT line) {
+HWY_INLINE int ReduceRowsOf(const typename R::Element* const* HWY_RESTRICT rows, std::int64_t count,
+                            std::int64_t size, typename R::Lane* HWY_RESTRICT line) {
   const typename R::D d;
   const hn::RebindToSigned<typename R::D> di;
   const std::int64_t lanes = LaneCount(d);
@@ -109,7 +108,8 @@ HWY_NOINLINE int ReduceRows(const typename R::Element* const* rows, std::int64_t
   }
 }
 
-/** line = `sum` (null: none yet; may be `line`) combined with a row; returns what the row may hold. */
+/** line = `sum` (null: none yet; may be `line`) combined with a row; returns what the row may hold.
+ */
 template <class R>
 HWY_NOINLINE int CombineRow(const typename R::Lane* sum, const typename R::Element* row,
                             std::int64_t size, typename R::Lane* line) {
@@ -133,9 +133,10 @@ HWY_NOINLINE int CombineRow(const typename R::Lane* sum, const typename R::Eleme
 }
 
 /**
- * ReduceRows() one row after another. Beyond the last-level cache, the processor's prefetchers follow
- * one stream of memory at twice the speed of several that take turns (measured: 4.6 ms against
- * 10.4 ms for 2x2 windows over 103 MB), which is worth a detour through the first-level cache.
+ * ReduceRows() one row after another. Beyond the last-level cache, the processor's prefetchers
+ * follow one stream of memory at twice the speed of several that take turns (measured: 4.6 ms
+ * against 10.4 ms for 2x2 windows over 103 MB), which is worth a detour through the first-level
+ * cache.
  */
 template <class R>
 int ReduceRowsInTurn(const typename R::Element* const* rows, std::int64_t count, std::int64_t size,
@@ -145,7 +146,8 @@ int ReduceRowsInTurn(const typename R::Element* const* rows, std::int64_t count,
   return findings;
 }
 
-/** line[i] = combination of a[i] and b[i] for i in [0, size), whole vectors (the overhang is ours). */
+/** line[i] = combination of a[i] and b[i] for i in [0, size), whole vectors (the overhang is ours).
+ */
 template <class R>
 HWY_INLINE void CombineLines(const typename R::Lane* a, const typename R::Lane* b,
                              std::int64_t size, typename R::Lane* line) {
@@ -243,15 +245,15 @@ HWY_NOINLINE void SplitPhases(const T* HWY_RESTRICT line, const TileColumns& col
   for (std::int64_t t = size; t < size + columns.after; ++t) *phase_of(t) = padding;
 }
 
-/** The inverse of SplitPhases over `length` positions per phase; strides 1 to 4 write whole vectors. */
+/** The inverse of SplitPhases over `length` positions per phase; strides 1 to 4 write whole
+ * vectors. */
 template <typename T>
-HWY_NOINLINE void JoinPhases(const T* HWY_RESTRICT phases, std::int64_t pitch,
-                             std::int64_t length, std::int64_t stride, T* HWY_RESTRICT line) {
+HWY_NOINLINE void JoinPhases(const T* HWY_RESTRICT phases, std::int64_t pitch, std::int64_t length,
+                             std::int64_t stride, T* HWY_RESTRICT line) {
   const hn::ScalableTag<T> d;
   const std::int64_t lanes = LaneCount(d);
-  const auto phase = [&](std::int64_t r, std::int64_t i) HWY_ATTR {
-    return hn::LoadU(d, phases + r * pitch + i);
-  };
+  const auto phase = [&](std::int64_t r, std::int64_t i)
+                         HWY_ATTR { return hn::LoadU(d, phases + r * pitch + i); };
   switch (stride) {
     case 1:
       for (std::int64_t i = 0; i < length; i += lanes) hn::StoreU(phase(0, i), d, line + i);
@@ -312,7 +314,8 @@ HWY_NOINLINE typename R::Lane* SlideByDoubling(typename R::Lane* line, typename 
     }
     return line;
   } else {
-    // A sum counts every tap once: the windows of the powers of two in `kernel`, one behind another.
+    // A sum counts every tap once: the windows of the powers of two in `kernel`, one behind
+    // another.
     std::int64_t covered = 0;
     for (;; width *= 2) {
       if ((kernel & width) != 0) {
@@ -500,13 +503,11 @@ constexpr std::int64_t kTileElements = 2048;
 
 inline RowTiles OutputTiles(const PlaneView& view) {
   const std::int64_t room = std::max(kTileElements - view.w.reach(), view.w.reach());
-  constexpr std::int64_t kWholeCacheLines = 64;
-  return {view.d.output, view.h.output, view.w.output,
-          room / view.w.stride / kWholeCacheLines * kWholeCacheLines + kWholeCacheLines};
+  return {view.d.output, view.h.output, view.w.output, whole_cache_lines(room / view.w.stride)};
 }
 
-// Longest dilated kernel along W and most rows of a window that the row engine takes; what is larger
-// is rare, and the working memory stays small.
+// Longest dilated kernel along W and most rows of a window that the row engine takes; what is
+// larger is rare, and the working memory stays small.
 constexpr std::int64_t kMostReach = 16384;
 constexpr std::int64_t kMostRows = 4096;
 
@@ -550,8 +551,8 @@ HWY_INLINE void ForwardRows(const Pooling& p, Span items, Finish finish, const R
     const TileColumns columns(view.w, tiles.columns(item));
     if (item.tile != started) finish.StartTile(view, columns.outputs);
     started = item.tile;
-    const std::int64_t count = rows.List(x + item.plane * view.input_plane(), item.d, item.h,
-                                         columns.inputs.begin);
+    const std::int64_t count =
+        rows.List(x + item.plane * view.input_plane(), item.d, item.h, columns.inputs.begin);
     auto* line = horizontal.columns(columns);
     int findings = 0;
     if (count == 0 || columns.inputs.empty()) {
@@ -562,14 +563,15 @@ HWY_INLINE void ForwardRows(const Pooling& p, Span items, Finish finish, const R
       findings = ReduceRows<R>(rows.data(), count, columns.inputs.size(), line);
     }
     finish.StartRow(view, item.d, item.h);
-    horizontal.Run(columns, finish,
-                   static_cast<Element*>(p.output) +
-                       OutputOffset(view, item, columns.outputs.begin));
+    horizontal.Run(
+        columns, finish,
+        static_cast<Element*>(p.output) + OutputOffset(view, item, columns.outputs.begin));
     if (findings != 0) redo(item, columns.outputs, findings);
   }
 }
 
-// --- windows that slide by one row: each input row is combined twice, whatever the kernel ---------
+// --- windows that slide by one row: each input row is combined twice, whatever the kernel
+// ---------
 
 constexpr std::int64_t kLeastSlidingRows = 6;
 constexpr std::int64_t kSlidingBytes = 256 << 10;
@@ -578,9 +580,8 @@ constexpr std::int64_t kMostSlidingBytes = 768 << 10;
 template <class R>
 RowTiles SlidingTiles(const PlaneView& view) {
   const auto line = static_cast<std::int64_t>(sizeof(typename R::Lane)) * view.h.kernel;
-  const std::int64_t room =
-      std::max({kSlidingBytes / line - view.w.reach(), view.w.reach(), std::int64_t{64}});
-  return {view.d.output, view.h.output, view.w.output, room};
+  const std::int64_t room = std::max(kSlidingBytes / line - view.w.reach(), view.w.reach());
+  return {view.d.output, view.h.output, view.w.output, whole_cache_lines(room)};
 }
 
 template <class R>
@@ -605,11 +606,11 @@ std::int64_t SlidingItems(const Pooling& p) {
 }
 
 /**
- * ForwardRows() for windows of stride 1 along H (van Herk 1992; Gil and Werman 1993): rows fall into
- * blocks as long as the kernel; a window is the end of one block and the begin of the next, so it is
- * the combination of a suffix and a prefix. Nothing is ever subtracted: it serves sums as well as
- * maxima, a NaN stays in the windows that hold it, and blocks lie at fixed rows, so the bits do not
- * depend on how the rows fall to threads.
+ * ForwardRows() for windows of stride 1 along H (van Herk 1992; Gil and Werman 1993): rows fall
+ * into blocks as long as the kernel; a window is the end of one block and the begin of the next, so
+ * it is the combination of a suffix and a prefix. Nothing is ever subtracted: it serves sums as
+ * well as maxima, a NaN stays in the windows that hold it, and blocks lie at fixed rows, so the
+ * bits do not depend on how the rows fall to threads.
  */
 template <class R, class Finish, class Redo>
 HWY_INLINE void ForwardSliding(const Pooling& p, Span items, Finish finish, const Redo& redo) {
@@ -623,7 +624,7 @@ HWY_INLINE void ForwardSliding(const Pooling& p, Span items, Finish finish, cons
   const Line<Lane> suffixes(kernel * pitch);
   const Line<Lane> prefix(pitch);
   std::vector<const Lane*> suffix(static_cast<std::size_t>(kernel));
-  std::vector<int> findings(static_cast<std::size_t>(view.h.output + kernel));
+  std::vector<int> findings(static_cast<std::size_t>(2 * kernel));  // of two blocks of rows
 
   for (std::int64_t index = items.begin; index < items.end;) {
     RowTiles::Item item = tiles.item(index);
@@ -632,20 +633,19 @@ HWY_INLINE void ForwardSliding(const Pooling& p, Span items, Finish finish, cons
     finish.StartTile(view, columns.outputs);
     const std::int64_t first_row = item.h;
     const std::int64_t block = first_row / kernel * kernel;
-    const std::int64_t end_row = std::min({view.h.output, block + kernel,
-                                           first_row + items.end - index});
-    const Element* plane = static_cast<const Element*>(p.input) +
-                           item.plane * view.input_plane() +
+    const std::int64_t end_row =
+        std::min({view.h.output, block + kernel, first_row + items.end - index});
+    const Element* plane = static_cast<const Element*>(p.input) + item.plane * view.input_plane() +
                            view.d.start(item.d) * view.h.input * view.w.input +
                            columns.inputs.begin;
     // Rows are counted from the begin of the padding: the window at output o holds rows o to
     // o + kernel - 1. Rows in the padding leave a suffix or prefix as it is.
     const auto combine = [&](const Lane* sum, std::int64_t row, Lane* line) -> const Lane* {
       const std::int64_t at = row - view.h.pad_begin;
-      findings[static_cast<std::size_t>(row)] = 0;
+      int& found = findings[static_cast<std::size_t>(row - block)];
+      found = 0;
       if (at < 0 || at >= view.h.input || size == 0) return sum;
-      findings[static_cast<std::size_t>(row)] =
-          CombineRow<R>(sum, plane + at * view.w.input, size, line);
+      found = CombineRow<R>(sum, plane + at * view.w.input, size, line);
       return line;
     };
     const Lane* sum = nullptr;
@@ -668,13 +668,13 @@ HWY_INLINE void ForwardSliding(const Pooling& p, Span items, Finish finish, cons
       }
       item.h = o;
       finish.StartRow(view, item.d, item.h);
-      horizontal.Run(columns, finish,
-                     static_cast<Element*>(p.output) +
-                         OutputOffset(view, item, columns.outputs.begin));
+      horizontal.Run(
+          columns, finish,
+          static_cast<Element*>(p.output) + OutputOffset(view, item, columns.outputs.begin));
       int found = 0;
       if constexpr (R::kWatched) {
         for (std::int64_t row = o; row < o + kernel; ++row) {
-          found |= findings[static_cast<std::size_t>(row)];
+          found |= findings[static_cast<std::size_t>(row - block)];
         }
       }
       if (found != 0) redo(item, columns.outputs, found);
@@ -682,7 +682,8 @@ HWY_INLINE void ForwardSliding(const Pooling& p, Span items, Finish finish, cons
   }
 }
 
-// --- kernel 2, stride 2 along W, nothing padded: straight from the rows to the output -------------
+// --- kernel 2, stride 2 along W, nothing padded: straight from the rows to the output
+// -------------
 
 inline bool PairsAccept(const Pooling& p) {
   const Axis& w = p.geometry.w();
@@ -691,7 +692,7 @@ inline bool PairsAccept(const Pooling& p) {
 }
 
 inline RowTiles PairsTiles(const PlaneView& view) {
-  return {view.d.output, view.h.output, view.w.output, view.w.output};
+  return {view.d.output, view.h.output, view.w.output, 2 * kTileElements};
 }
 
 inline std::int64_t PairsItems(const Pooling& p) {
@@ -761,38 +762,42 @@ HWY_INLINE void ForwardPairs(const Pooling& p, Span items, Finish finish, const 
   using Element = typename R::Element;
   const PlaneView view(p);
   const RowTiles tiles = PairsTiles(view);
-  const Span outputs{0, view.w.output};
   const auto* x = static_cast<const Element*>(p.input);
   auto* y = static_cast<Element*>(p.output);
   WindowRows<Element> rows(view);
   const bool in_turn = beyond_cache(p);
-  const Line<typename R::Lane> reduced(2 * view.w.output);
-  finish.StartTile(view, outputs);
+  const Line<typename R::Lane> reduced(2 * tiles.tile);
+  std::int64_t started = -1;
   RowTiles::Item item = tiles.item(items.begin);
   for (std::int64_t index = items.begin; index < items.end; ++index, tiles.advance(item)) {
+    const Span outputs = tiles.columns(item);
+    if (item.tile != started) finish.StartTile(view, outputs);
+    started = item.tile;
+    const std::int64_t size = outputs.size();
     const std::int64_t count =
-        rows.List(x + item.plane * view.input_plane(), item.d, item.h, 0);
-    Element* out = y + OutputOffset(view, item, 0);
+        rows.List(x + item.plane * view.input_plane(), item.d, item.h, 2 * outputs.begin);
+    Element* out = y + OutputOffset(view, item, outputs.begin);
     finish.StartRow(view, item.d, item.h);
     int findings = 0;
     if (count == 0) {
-      FillLine(reduced.get(), 2 * outputs.end, R::Identity());
+      FillLine(reduced.get(), 2 * size, R::Identity());
       const typename R::D d;
-      WriteRow(d, finish, outputs.end, LineLoad<R>{reduced.get()}, out);
+      WriteRow(d, finish, size, LineLoad<R>{reduced.get()}, out);
     } else if (in_turn && count > 1) {
-      findings = ReduceRowsInTurn<R>(rows.data(), count - 1, 2 * outputs.end, reduced.get());
-      findings |= PairsRow<R, 1, true>(rows.data() + count - 1, 1, reduced.get(), outputs.end,
-                                       finish, out);
+      findings = ReduceRowsInTurn<R>(rows.data(), count - 1, 2 * size, reduced.get());
+      findings |=
+          PairsRow<R, 1, true>(rows.data() + count - 1, 1, reduced.get(), size, finish, out);
     } else if (count == 2) {
-      findings = PairsRow<R, 2, false>(rows.data(), count, nullptr, outputs.end, finish, out);
+      findings = PairsRow<R, 2, false>(rows.data(), count, nullptr, size, finish, out);
     } else {
-      findings = PairsRow<R, 0, false>(rows.data(), count, nullptr, outputs.end, finish, out);
+      findings = PairsRow<R, 0, false>(rows.data(), count, nullptr, size, finish, out);
     }
     if (findings != 0) redo(item, outputs, findings);
   }
 }
 
-// --- backward: rows of the input gather from lines of the output -----------------------------------
+// --- backward: rows of the input gather from lines of the output
+// -----------------------------------
 
 inline RowTiles InputTiles(const PlaneView& view) {
   return {view.d.input, view.h.input, view.w.input, kTileElements};
@@ -810,8 +815,8 @@ struct PhaseTap {
 };
 
 /**
- * The transpose of Horizontal: input position i = q * stride + r - pad_begin (phase r) is held by the
- * windows at outputs q - a through tap t, where t * dilation = a * stride + r.
+ * The transpose of Horizontal: input position i = q * stride + r - pad_begin (phase r) is held by
+ * the windows at outputs q - a through tap t, where t * dilation = a * stride + r.
  */
 class GradientLine {
  public:
@@ -873,7 +878,8 @@ struct GradientColumns {
     FillLine(line + before + outputs.size(), after, padding);
   }
 
-  /** Joins phases and writes the tile's columns of a row of dx; `joined` has room for all phases. */
+  /** Joins phases and writes the tile's columns of a row of dx; `joined` has room for all phases.
+   */
   void Write(const Line<float>& phases, std::int64_t pitch, std::int64_t stride,
              const Line<float>& joined, float* row) const {
     const float* source = phases.get();

@@ -20,8 +20,8 @@ namespace featurepool {
 namespace HWY_NAMESPACE {
 
 /**
- * How elements of type T are compared when positions of type M (void: none) are kept: positions live
- * in lanes as wide as the values', so u8 elements with i32 positions are compared as i32.
+ * How elements of type T are compared when positions of type M (void: none) are kept: positions
+ * live in lanes as wide as the values', so u8 elements with i32 positions are compared as i32.
  */
 template <typename T, typename M>
 struct Scan {
@@ -102,19 +102,18 @@ class PlanarScan {
     const Axis& w = view.w;
     for (std::int64_t t = 0; t < w.kernel; ++t) {
       const std::int64_t at = t * w.dilation;
-      offsets_.push_back(w.stride == 1 ? at
-                                       : at % w.stride * phase_pitch_ + at / w.stride);
+      offsets_.push_back(w.stride == 1 ? at : at % w.stride * phase_pitch_ + at / w.stride);
     }
     rows_.reserve(static_cast<std::size_t>(view.d.kernel * view.h.kernel));
   }
 
   static RowTiles Tiles(const PlaneView& view) {
     const std::int64_t rows = view.d.kernel * view.h.kernel;
-    const std::int64_t room = std::min(
-        kTileElements, kStagedBytes / static_cast<std::int64_t>(sizeof(Lane)) / rows);
-    return {view.d.output, view.h.output, view.w.output,
-            std::max({room - view.w.reach(), view.w.reach(), std::int64_t{64}}) / view.w.stride +
-                1};
+    const std::int64_t room =
+        std::min(kTileElements, kStagedBytes / static_cast<std::int64_t>(sizeof(Lane)) / rows);
+    return {
+        view.d.output, view.h.output, view.w.output,
+        std::max({room - view.w.reach(), view.w.reach(), std::int64_t{64}}) / view.w.stride + 1};
   }
 
   static bool Accepts(const PlaneView& view) {
@@ -154,15 +153,16 @@ class PlanarScan {
 
   /** First valid tap of each window along W, and the windows without any; per column tile. */
   void StartTile(Span outputs) {
-    if (first_.size() != 0 && started_.begin == outputs.begin && started_.end == outputs.end) return;
+    if (first_.size() != 0 && started_.begin == outputs.begin && started_.end == outputs.end)
+      return;
     started_ = outputs;
     first_.assign(static_cast<std::size_t>(outputs.size() + kSlack), 0);
     empty_.clear();
     for (std::int64_t o = outputs.begin; o < outputs.end; ++o) {
       const Span taps = view_.w.taps(o);
       if (taps.empty()) empty_.push_back(o - outputs.begin);
-      first_[static_cast<std::size_t>(o - outputs.begin)] = static_cast<typename S::Index>(
-          S::kFlat ? taps.begin * view_.w.dilation : taps.begin);
+      first_[static_cast<std::size_t>(o - outputs.begin)] =
+          static_cast<typename S::Index>(S::kFlat ? taps.begin * view_.w.dilation : taps.begin);
     }
   }
 
@@ -201,8 +201,8 @@ class PlanarScan {
         } else {
           SplitPhases(line, columns, view_.w.stride, S::Identity(), staged, phase_pitch_);
         }
-        rows_.push_back({S::kFlat ? input_row * view_.w.input
-                                  : (td * view_.h.kernel + th) * view_.w.kernel});
+        rows_.push_back(
+            {S::kFlat ? input_row * view_.w.input : (td * view_.h.kernel + th) * view_.w.kernel});
       }
     }
     if constexpr (std::is_floating_point_v<Lane>) return !hn::AllFalse(d, hn::IsNaN(sum));
@@ -217,8 +217,7 @@ class PlanarScan {
     const std::int64_t size = outputs.size();
     Element* y = static_cast<Element*>(p_.output) + to;
     const std::int64_t kernel = view_.w.kernel;
-    const auto step =
-        hn::Set(di, static_cast<typename S::Index>(S::kFlat ? view_.w.dilation : 1));
+    const auto step = hn::Set(di, static_cast<typename S::Index>(S::kFlat ? view_.w.dilation : 1));
     for (std::int64_t o = 0;;) {
       auto best = hn::Set(d, S::Identity());
       auto at = hn::Zero(di);
@@ -244,8 +243,8 @@ class PlanarScan {
           // From the window's own columns to the plane's.
           const auto start = static_cast<std::int32_t>(view_.w.start(outputs.begin + o));
           const auto stride = static_cast<std::int32_t>(view_.w.stride);
-          at = hn::Add(at, hn::Add(hn::Set(di, start),
-                                   hn::Mul(hn::Iota(di, 0), hn::Set(di, stride))));
+          at = hn::Add(at,
+                       hn::Add(hn::Set(di, start), hn::Mul(hn::Iota(di, 0), hn::Set(di, stride))));
         }
         auto* mask = static_cast<typename S::Mask*>(p_.mask) + to;
         S::StoreMask(di, at, mask + o, size - o);
@@ -255,8 +254,8 @@ class PlanarScan {
     }
     if constexpr (S::kPositions) {
       auto* mask = static_cast<typename S::Mask*>(p_.mask) + to;
-      constexpr auto kNone = static_cast<typename S::Mask>(
-          S::kFlat ? FPOOL_MASK_NONE : FPOOL_MASK_NONE_COMPACT);
+      constexpr auto kNone =
+          static_cast<typename S::Mask>(S::kFlat ? FPOOL_MASK_NONE : FPOOL_MASK_NONE_COMPACT);
       if (rows_.empty()) {
         std::fill_n(mask, size, kNone);
       } else {
@@ -280,7 +279,8 @@ class PlanarScan {
   Span started_{0, 0};
 };
 
-// --- interleaved: lanes along C -------------------------------------------------------------------
+// --- interleaved: lanes along C
+// -------------------------------------------------------------------
 
 /** One window, all channels: the taps in row-major order. */
 template <class S>

@@ -21,8 +21,7 @@ std::vector<std::int64_t> tap_offsets(const Geometry& g) {
   for (std::int64_t td = 0; td < g.d().kernel; ++td) {
     for (std::int64_t th = 0; th < g.h().kernel; ++th) {
       for (std::int64_t tw = 0; tw < g.w().kernel; ++tw) {
-        offsets.push_back((td * g.d().dilation * g.h().input + th * g.h().dilation) *
-                              g.w().input +
+        offsets.push_back((td * g.d().dilation * g.h().input + th * g.h().dilation) * g.w().input +
                           tw * g.w().dilation);
       }
     }
@@ -91,8 +90,7 @@ void ScatterMax(const Pooling& p, Span items) {
   const bool planar = p.layout == Layout::planar;
   const std::int64_t blocks = channel_blocks(p);
   const bool compact = p.mask_type == MaskType::position_u8;
-  const std::vector<std::int64_t> offsets =
-      compact ? tap_offsets(g) : std::vector<std::int64_t>();
+  const std::vector<std::int64_t> offsets = compact ? tap_offsets(g) : std::vector<std::int64_t>();
   for (std::int64_t item = items.begin; item < items.end; ++item) {
     const std::int64_t image = item / blocks;
     const std::int64_t block = item % blocks;

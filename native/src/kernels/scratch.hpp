@@ -14,15 +14,15 @@ struct FreeDeleter {
 
 /**
  * Uninitialised working memory of one kernel run, aligned to a cache line, with room behind its end
- * for the overhang of a last whole vector: kernels may read and write that far, in their own memory.
+ * for the overhang of a last whole vector: kernels may read and write that far, in their own
+ * memory.
  */
 template <typename T>
 class Line {
  public:
   static constexpr std::size_t kOverhangBytes = 512;
 
-  explicit Line(std::int64_t size)
-      : data_(static_cast<T*>(std::aligned_alloc(64, bytes(size)))) {
+  explicit Line(std::int64_t size) : data_(static_cast<T*>(std::aligned_alloc(64, bytes(size)))) {
     if (!data_) throw std::bad_alloc();
   }
 
@@ -38,7 +38,11 @@ class Line {
   std::unique_ptr<T, FreeDeleter> data_;
 };
 
-/** Size of the last-level cache. */
+/** Size of the last-level cache, beyond which kernels stream. */
 std::int64_t last_level_cache_bytes();
+
+/** Acts as if the last-level cache had this size; negative: its own. For tests, on small tensors.
+ */
+void use_last_level_cache_bytes(std::int64_t bytes);
 
 }  // namespace featurepool

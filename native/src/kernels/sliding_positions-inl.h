@@ -44,8 +44,8 @@ HWY_INLINE void CombinePositions(const PositionLine<S>& first, const PositionLin
 /**
  * Forward max pooling with a mask for windows that slide by one row and one column.
  *
- * Rows are reduced first, by doubling, then columns, by suffixes and prefixes of blocks: combining in
- * that order, the earlier operand winning ties, keeps the first maximum in row-major order. A
+ * Rows are reduced first, by doubling, then columns, by suffixes and prefixes of blocks: combining
+ * in that order, the earlier operand winning ties, keeps the first maximum in row-major order. A
  * position is row * M + column, where M is the row's length for positions within the plane. For
  * positions within the window M is the kernel's extent along W, so that subtracting the same sum of
  * the window's own start leaves the ordinal (modulo 256, which is all that an ordinal needs).
@@ -80,7 +80,7 @@ class SlidingPositions {
         columns_(pitch_),
         starts_(pitch_),
         suffix_(static_cast<std::size_t>(kernel_)),
-        holds_nan_(static_cast<std::size_t>(view_.h.output + kernel_)) {}
+        holds_nan_(static_cast<std::size_t>(2 * kernel_)) {}
 
   void Run(Span items) {
     for (std::int64_t index = items.begin; index < items.end;) {
@@ -115,6 +115,7 @@ class SlidingPositions {
                            item.plane * view_.input_plane() + depth_rows * view_.w.input +
                            columns.inputs.begin;
     first_row_ = S::kFlat ? depth_rows : 0;
+    block_ = block;
 
     // The line that holds the rows from `row` to the end of its block, or from its begin.
     std::int64_t held = kNone;
@@ -145,7 +146,7 @@ class SlidingPositions {
         result = tail != kNone ? LineAt(tail) : Spare(held);
       }
       item.h = o;
-      const auto first = holds_nan_.begin() + o;
+      const auto first = holds_nan_.begin() + (o - block);
       if (std::find(first, first + kernel_, true) != first + kernel_) {
         if (!exact_) exact_ = std::make_unique<PlanarScan<S>>(p_, view_);
         exact_->Row(item, columns.outputs);
@@ -174,7 +175,7 @@ class SlidingPositions {
   bool ReduceRow(const Element* plane, std::int64_t row, const TileColumns& columns,
                  const PositionLine<S>& result) {
     const std::int64_t at = row - view_.h.pad_begin;
-    holds_nan_[static_cast<std::size_t>(row)] = false;
+    holds_nan_[static_cast<std::size_t>(row - block_)] = false;
     if (at < 0 || at >= view_.h.input) return false;
     const typename S::D d;
     const typename S::DI di;
@@ -196,7 +197,7 @@ class SlidingPositions {
     }
     columns.Pad(line.value, S::Identity());
     if constexpr (std::is_floating_point_v<Lane>) {
-      holds_nan_[static_cast<std::size_t>(row)] = !hn::AllFalse(d, hn::IsNaN(sum));
+      holds_nan_[static_cast<std::size_t>(row - block_)] = !hn::AllFalse(d, hn::IsNaN(sum));
     }
     const auto base = hn::Set(di, static_cast<Index>((first_row_ + at) * multiplier_));
     for (std::int64_t i = 0; i < size + (kernel - 1) * step; i += lanes) {
@@ -243,13 +244,14 @@ class SlidingPositions {
   const std::int64_t pitch_;
   const std::int64_t kernel_;
   const std::int64_t multiplier_;
+  std::int64_t block_ = 0;      ///< first row of the block at hand
   std::int64_t first_row_ = 0;  ///< number of the first row of the depth at hand
   const Line<Lane> values_;
   const Line<Index> positions_;
   const Line<Index> columns_;
   const Line<Index> starts_;
-  std::vector<std::int64_t> suffix_;  ///< line of the suffix of each row of a block
-  std::vector<bool> holds_nan_;       ///< per row, counted from the begin of the padding
+  std::vector<std::int64_t> suffix_;      ///< line of the suffix of each row of a block
+  std::vector<bool> holds_nan_;           ///< per row of two blocks
   std::unique_ptr<PlanarScan<S>> exact_;  ///< for windows that hold a NaN
 };
 

@@ -11,8 +11,8 @@ namespace featurepool {
 /**
  * The taps of one window of an interleaved image, for kernels whose lanes run along C.
  *
- * `offset[i]` is the element of channel 0 of tap i, from `base`; `ordinal[i]` is its position within
- * the window and `position[i]` its position within the plane, from `base_position`.
+ * `offset[i]` is the element of channel 0 of tap i, from `base`; `ordinal[i]` is its position
+ * within the window and `position[i]` its position within the plane, from `base_position`.
  */
 struct Taps {
   std::int64_t count;
@@ -89,8 +89,12 @@ class InterleavedWindows {
       position.push_back(at);
     }
     Taps taps(std::int64_t base, std::int64_t base_position) const {
-      return {static_cast<std::int64_t>(offset.size()), base,           base_position,
-              offset.data(),                            ordinal.data(), position.data()};
+      return {static_cast<std::int64_t>(offset.size()),
+              base,
+              base_position,
+              offset.data(),
+              ordinal.data(),
+              position.data()};
     }
   };
 
@@ -149,9 +153,8 @@ inline std::int64_t counted_taps(const Axis& axis, const Divisor& divisor, std::
 inline std::int64_t uniform_divisor(const Geometry& g, const Divisor& divisor) {
   if (divisor.override_by > 0) return divisor.override_by;
   for (const Axis& axis : g.axes) {
-    const bool whole = divisor.include_padding
-                           ? axis.padded_taps(axis.output - 1) == axis.kernel
-                           : !axis.padded();
+    const bool whole =
+        divisor.include_padding ? axis.padded_taps(axis.output - 1) == axis.kernel : !axis.padded();
     if (!whole) return 0;
   }
   return g.taps();

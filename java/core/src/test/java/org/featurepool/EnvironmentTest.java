@@ -66,7 +66,11 @@ class EnvironmentTest {
 
   /** Lines 1 and 2 are of calls that pool, 3 of the instruction set and 4 of the threads. */
   @ParameterizedTest
-  @CsvSource({"FEATUREPOOL_MAX_ISA, 1 2 3", "FEATUREPOOL_KERNEL, 1 2", "FEATUREPOOL_THREADS, 1 2 4"})
+  @CsvSource({
+    "FEATUREPOOL_MAX_ISA, 1 2 3",
+    "FEATUREPOOL_KERNEL, 1 2",
+    "FEATUREPOOL_THREADS, 1 2 4"
+  })
   void unknownValuesAreErrors(String variable, String refused) throws Exception {
     String[] lines = probe(Map.of(variable, "nonsense"));
     for (String line : refused.split(" ")) {
