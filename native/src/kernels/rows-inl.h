@@ -46,50 +46,88 @@ HWY_INLINE hn::Vec<typename R::D> CombineTaps(const Load& load, std::int64_t tap
   return R::kIdempotent ? CombineRun<R>(load, 0, taps) : CombineHalves<R>(load, 0, taps);
 }
 
-/** Loads `part` elements of tap t from `rows[t] + x`. */
-template <class R>
+/** Loads a vector at `x` of row t; kWhole: all of it, else its first `n` elements. */
+template <class R, bool kWhole>
 struct RowLoad {
   const typename R::Element* const* rows;
   std::int64_t x;
-  std::int64_t part;
+  std::int64_t n;
   HWY_INLINE hn::Vec<typename R::D> operator()(std::int64_t t) const {
-    return R::LoadPart(typename R::D(), rows[t] + x, part);
+    const typename R::D d;
+    if constexpr (kWhole) return R::Load(d, rows[t] + x);
+    return R::LoadPart(d, rows[t] + x, n);
   }
+};
+
+/** Combines the vectors of kRows (0: `count`) rows; a watched reducer adds to what Findings() asks.
+ */
+template <class R, int kRows, bool kWhole>
+HWY_INLINE hn::Vec<typename R::D> ReduceVector(const RowLoad<R, kWhole>& load, std::int64_t count,
+                                               hn::Vec<typename R::D>& sum,
+                                               hn::Vec<hn::RebindToSigned<typename R::D>>& least) {
+  if (kRows > 0) count = kRows;
+  if constexpr (R::kWatched) {
+    const hn::RebindToSigned<typename R::D> di;
+    auto value = load(0);
+    auto seen = value;
+    least = hn::Min(least, hn::BitCast(di, value));
+    for (std::int64_t r = 1; r < count; ++r) {
+      const auto v = load(r);
+      seen = hn::Add(seen, v);
+      least = hn::Min(least, hn::BitCast(di, v));
+      value = R::Combine(value, v);
+    }
+    sum = hn::Add(sum, seen);
+    return value;
+  } else {
+    (void)sum;
+    (void)least;
+    return kRows > 0 ? CombineRun<R>(load, 0, count) : CombineTaps<R>(load, count);
+  }
+}
+
+/** Row pointers as locals where their number is known: in registers, not read again and again. */
+template <typename Element, int kRows>
+struct RowPointers {
+  const Element* rows[kRows];
+  explicit RowPointers(const Element* const* from) { std::copy_n(from, kRows, rows); }
+  const Element* const* data() const { return rows; }
+};
+template <typename Element>
+struct RowPointers<Element, 0> {
+  const Element* const* from;
+  explicit RowPointers(const Element* const* from) : from(from) {}
+  const Element* const* data() const { return from; }
 };
 
 /** Reduces `count` rows over elements [0, size) into `line`; returns what the rows may hold. */
 template <class R, int kRows>
-HWY_INLINE int ReduceRowsOf(const typename R::Element* const* HWY_RESTRICT rows, std::int64_t count,
+HWY_INLINE int ReduceRowsOf(const typename R::Element* const* from, std::int64_t count,
                             std::int64_t size, typename R::Lane* HWY_RESTRICT line) {
   const typename R::D d;
   const hn::RebindToSigned<typename R::D> di;
   const std::int64_t lanes = LaneCount(d);
-  if (kRows > 0) count = kRows;
+  const RowPointers<typename R::Element, kRows> pointers(from);
+  const auto* rows = pointers.data();
+  // Two of each: a single chain of additions would be slower than the loads.
   auto sum = hn::Zero(d);
+  auto sum1 = hn::Zero(d);
   auto least = hn::Zero(di);
-  for (std::int64_t x = 0;;) {
-    const std::int64_t part = std::min(lanes, size - x);
-    hn::Vec<typename R::D> value;
-    if constexpr (R::kWatched) {
-      value = R::LoadPart(d, rows[0] + x, part);
-      auto seen = value;
-      least = hn::Min(least, hn::BitCast(di, value));
-      for (std::int64_t r = 1; r < count; ++r) {
-        const auto v = R::LoadPart(d, rows[r] + x, part);
-        seen = hn::Add(seen, v);
-        least = hn::Min(least, hn::BitCast(di, v));
-        value = R::Combine(value, v);
-      }
-      sum = hn::Add(sum, seen);
-    } else {
-      const RowLoad<R> load{rows, x, part};
-      value = kRows > 0 ? CombineRun<R>(load, 0, count) : CombineTaps<R>(load, count);
-    }
-    hn::StoreU(value, d, line + x);
-    if (x + lanes >= size) break;
-    x = std::min(x + lanes, size - lanes);  // the last vector overlaps its neighbour
+  std::int64_t x = 0;
+  for (; x + 2 * lanes <= size; x += 2 * lanes) {
+    const RowLoad<R, true> low{rows, x, lanes};
+    const RowLoad<R, true> high{rows, x + lanes, lanes};
+    hn::StoreU(ReduceVector<R, kRows>(low, count, sum, least), d, line + x);
+    hn::StoreU(ReduceVector<R, kRows>(high, count, sum1, least), d, line + x + lanes);
   }
-  if constexpr (R::kWatched) return Findings(d, sum, least);
+  while (x < size) {
+    // The last vector overlaps its neighbour, if there is one.
+    x = size < lanes ? 0 : std::min(x, size - lanes);
+    const RowLoad<R, false> load{rows, x, size - x};
+    hn::StoreU(ReduceVector<R, kRows>(load, count, sum, least), d, line + x);
+    x += lanes;
+  }
+  if constexpr (R::kWatched) return Findings(d, hn::Add(sum, sum1), least);
   return 0;
 }
 
@@ -119,8 +157,9 @@ HWY_NOINLINE int CombineRow(const typename R::Lane* sum, const typename R::Eleme
   const std::int64_t lanes = LaneCount(d);
   auto seen = hn::Zero(d);
   auto least = hn::Zero(di);
-  // The last vector must not overlap its neighbour: in place, a sum would take elements twice.
   for (std::int64_t x = 0; x < size; x += lanes) {
+    // The last vector overlaps its neighbour; not in a sum, which would take elements twice.
+    if (R::kIdempotent && size >= lanes) x = std::min(x, size - lanes);
     const auto v = R::LoadPart(d, row + x, size - x);
     if constexpr (R::kWatched) {
       seen = hn::Add(seen, v);
@@ -699,61 +738,60 @@ inline std::int64_t PairsItems(const Pooling& p) {
   return item_count(PlaneView(p).planes, PairsTiles(PlaneView(p)));
 }
 
+/**
+ * Outputs at `o` of a row of the pairs kernel, from input elements 2 * o on, of which `n` exist;
+ * kWhole: as many as two vectors hold.
+ */
+template <class R, int kRows, bool kReduced, bool kWhole>
+HWY_INLINE hn::Vec<typename R::D> PairsVector(const typename R::Element* const* rows,
+                                              std::int64_t count,
+                                              const typename R::Lane* HWY_RESTRICT reduced,
+                                              std::int64_t o, std::int64_t n,
+                                              hn::Vec<typename R::D>& sum,
+                                              hn::Vec<typename R::D>& sum1,
+                                              hn::Vec<hn::RebindToSigned<typename R::D>>& least) {
+  const typename R::D d;
+  const std::int64_t lanes = LaneCount(d);
+  const RowLoad<R, kWhole> low{rows, 2 * o, n};
+  auto a = ReduceVector<R, kRows>(low, count, sum, least);
+  auto b = a;
+  if (kWhole || n > lanes) {
+    const RowLoad<R, kWhole> high{rows, 2 * o + lanes, n - lanes};
+    b = ReduceVector<R, kRows>(high, count, sum1, least);
+  }
+  if constexpr (kReduced) {
+    a = R::Combine(hn::LoadU(d, reduced + 2 * o), a);
+    b = R::Combine(hn::LoadU(d, reduced + 2 * o + lanes), b);
+  }
+  return R::Combine(hn::ConcatEven(d, b, a), hn::ConcatOdd(d, b, a));
+}
+
 /** One output row of the pairs kernel; kReduced: the rows but the last are in `reduced` already. */
 template <class R, int kRows, bool kReduced, class Finish>
-HWY_INLINE int PairsRow(const typename R::Element* const* HWY_RESTRICT rows, std::int64_t count,
+HWY_INLINE int PairsRow(const typename R::Element* const* from, std::int64_t count,
                         const typename R::Lane* HWY_RESTRICT reduced, std::int64_t size,
                         const Finish& finish, typename R::Element* HWY_RESTRICT out) {
   const typename R::D d;
-  const hn::RebindToSigned<typename R::D> di;
   const std::int64_t lanes = LaneCount(d);
-  if (kRows > 0) count = kRows;
+  const RowPointers<typename R::Element, kRows> pointers(from);
+  const auto* rows = pointers.data();
   auto sum = hn::Zero(d);
-  auto least = hn::Zero(di);
-  for (std::int64_t o = 0;;) {
-    const std::int64_t part = std::min(2 * lanes, 2 * (size - o));
-    const std::int64_t low = std::min(lanes, part);
-    hn::Vec<typename R::D> a;
-    hn::Vec<typename R::D> b;
-    if (HWY_LIKELY(part == 2 * lanes)) {
-      a = R::Load(d, rows[0] + 2 * o);
-      b = R::Load(d, rows[0] + 2 * o + lanes);
-    } else {
-      a = R::LoadPart(d, rows[0] + 2 * o, low);
-      b = part > lanes ? R::LoadPart(d, rows[0] + 2 * o + lanes, part - lanes) : a;
-    }
-    auto seen = a;
-    if constexpr (R::kWatched) {
-      seen = hn::Add(a, b);
-      least = hn::Min(least, hn::Min(hn::BitCast(di, a), hn::BitCast(di, b)));
-    }
-    for (std::int64_t r = 1; r < count; ++r) {
-      hn::Vec<typename R::D> e;
-      hn::Vec<typename R::D> f;
-      if (HWY_LIKELY(part == 2 * lanes)) {
-        e = R::Load(d, rows[r] + 2 * o);
-        f = R::Load(d, rows[r] + 2 * o + lanes);
-      } else {
-        e = R::LoadPart(d, rows[r] + 2 * o, low);
-        f = part > lanes ? R::LoadPart(d, rows[r] + 2 * o + lanes, part - lanes) : e;
-      }
-      if constexpr (R::kWatched) {
-        seen = hn::Add(seen, hn::Add(e, f));
-        least = hn::Min(least, hn::Min(hn::BitCast(di, e), hn::BitCast(di, f)));
-      }
-      a = R::Combine(a, e);
-      b = R::Combine(b, f);
-    }
-    if constexpr (kReduced) {
-      a = R::Combine(hn::LoadU(d, reduced + 2 * o), a);
-      b = R::Combine(hn::LoadU(d, reduced + 2 * o + lanes), b);
-    }
-    if constexpr (R::kWatched) sum = hn::Add(sum, seen);
-    finish.Write(R::Combine(hn::ConcatEven(d, b, a), hn::ConcatOdd(d, b, a)), o, size - o, out);
-    if (o + lanes >= size) break;
-    o = finish.stream ? o + lanes : std::min(o + lanes, size - lanes);
+  auto sum1 = hn::Zero(d);
+  auto least = hn::Zero(hn::RebindToSigned<typename R::D>());
+  std::int64_t o = 0;
+  for (; o + lanes <= size; o += lanes) {
+    finish.Write(
+        PairsVector<R, kRows, kReduced, true>(rows, count, reduced, o, 2 * lanes, sum, sum1, least),
+        o, lanes, out);
   }
-  if constexpr (R::kWatched) return Findings(d, sum, least);
+  if (o < size) {
+    // The last vector overlaps its neighbour, if there is one and stores need not be aligned.
+    if (size >= lanes && !finish.stream) o = size - lanes;
+    finish.Write(PairsVector<R, kRows, kReduced, false>(rows, count, reduced, o, 2 * (size - o),
+                                                        sum, sum1, least),
+                 o, size - o, out);
+  }
+  if constexpr (R::kWatched) return Findings(d, hn::Add(sum, sum1), least);
   return 0;
 }
 
