@@ -17,7 +17,7 @@ namespace {
 using Extents = std::vector<std::int64_t>;
 
 /** Windows of the kind that a kernel may be made for; the last is anything at all. */
-enum Family { k2_s2, k3_s2, stride_1, large_stride_1, any, kFamilies };
+enum Family { k2_s2, k3_s2, stride_1, large_stride_1, whole_plane, any, kFamilies };
 
 /** Rough work of a case, kept small enough for thousands of them. */
 std::int64_t work(const PoolingCase& c) {
@@ -56,6 +56,10 @@ PoolingCase draw(Random& random, Operation operation) {
         stride[i] = 1;
         if (random.one_in(6)) dilation[i] = random.between(2, 3);
         break;
+      case whole_plane:
+        kernel[i] = input[i];
+        stride[i] = random.between(1, 3);
+        break;
       case large_stride_1:
         kernel[i] = random.between(5, 13);
         stride[i] = 1;
@@ -70,8 +74,9 @@ PoolingCase draw(Random& random, Operation operation) {
     const std::int64_t reach = dilation[i] * (kernel[i] - 1) + 1;
     begin[i] = random.one_in(2) ? 0 : random.between(0, reach - 1);
     end[i] = random.one_in(3) ? random.between(0, reach - 1) : begin[i];
+    if (family == whole_plane) begin[i] = end[i] = 0;
   }
-  if (rank > 1 && family != any && random.one_in(4)) {
+  if (rank > 1 && family != any && family != whole_plane && random.one_in(4)) {
     // The kernel's window in the plane, one that is nearly it in depth or height.
     kernel[0] = random.between(1, 3);
     stride[0] = random.between(1, 3);
@@ -147,14 +152,16 @@ PoolingCase enlarged(PoolingCase c, Random& random) {
   const bool split = random.one_in(2);
   c.batch(split ? 1 : random.between(1, 3)).channels(split ? random.between(1, 2) : 9);
   const std::int64_t side = split ? random.between(500, 700) : random.between(120, 200);
-  switch (c.tensor().spatial_rank) {
-    case 1:
-      return c.resize({side * side});
-    case 2:
-      return c.resize({side, side + random.between(-8, 8)});
-    default:
-      return c.resize({side / 10, side / 2, side / 4});
+  const int rank = c.tensor().spatial_rank;
+  const Extents extents = rank == 1   ? Extents{side * side}
+                          : rank == 2 ? Extents{side, side + random.between(-8, 8)}
+                                      : Extents{side / 10, side / 2, side / 4};
+  const Geometry g = c.pooling(Operation::max_forward).geometry;
+  if (g.output_plane() == 1 && g.taps() == g.input_plane()) {
+    // A window of the whole plane stays one; many planes are what threads share out.
+    return c.batch(64).channels(64);
   }
+  return c.resize(extents);
 }
 
 /** While it lives, kernels take every tensor (or, if negative, none but the large) for one beyond

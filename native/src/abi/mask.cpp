@@ -1,6 +1,7 @@
 #include "abi/mask.hpp"
 
 #include <algorithm>
+#include <vector>
 
 #include "geometry/error.hpp"
 
@@ -45,11 +46,6 @@ Position tap_position(const Geometry& g, std::int64_t o, std::int64_t ordinal) {
           g.w().position(output.w, tap.w)};
 }
 
-bool inside(const Geometry& g, const Position& at) {
-  return at.d >= 0 && at.d < g.d().input && at.h >= 0 && at.h < g.h().input && at.w >= 0 &&
-         at.w < g.w().input;
-}
-
 [[noreturn]] void refuse_entry(std::int64_t entry, std::int64_t value, const char* limit,
                                std::int64_t most) {
   fail(FPOOL_ERROR_INDEX_OUT_OF_RANGE, "mask_data[", entry, "] is ", value, "; it must be ", limit,
@@ -85,24 +81,32 @@ void check_compact(const Pooling& p) {
   const auto within = [](const Span& span, std::int64_t i) {
     return i >= span.begin && i < span.end;
   };
-  // Only windows that reach over an edge can name a tap outside the input.
+  // Only windows that reach over an edge can name a tap outside the input. Their taps' coordinates
+  // and the taps that they may name are looked up, not computed for each entry.
+  std::vector<Position> tap(static_cast<std::size_t>(taps));
+  for (std::int64_t t = 0; t < taps; ++t) {
+    tap[static_cast<std::size_t>(t)] = unflatten(t, g.h().kernel, g.w().kernel);
+  }
   const std::int64_t channels = p.layout == Layout::planar ? 1 : g.channels;
   const std::int64_t blocks = p.layout == Layout::planar ? g.planes() : g.batch;
   std::int64_t entry = 0;
   for (std::int64_t block = 0; block < blocks; ++block) {
     for (std::int64_t od = 0; od < g.d().output; ++od) {
+      const Span td = g.d().taps(od);
       for (std::int64_t oh = 0; oh < g.h().output; ++oh) {
+        const Span th = g.h().taps(oh);
         const bool inner_row = within(d, od) && within(h, oh);
-        const std::int64_t row = (od * g.h().output + oh) * g.w().output;
         for (std::int64_t ow = 0; ow < g.w().output; ++ow) {
           if (inner_row && ow == w.begin && !w.empty()) {
             entry += w.size() * channels;
             ow = w.end - 1;
             continue;
           }
+          const Span tw = g.w().taps(ow);
           for (std::int64_t c = 0; c < channels; ++c, ++entry) {
             if (mask[entry] == FPOOL_MASK_NONE_COMPACT) continue;
-            if (!inside(g, tap_position(g, row + ow, mask[entry]))) {
+            const Position& at = tap[mask[entry]];
+            if (!within(td, at.d) || !within(th, at.h) || !within(tw, at.w)) {
               refuse_entry(entry, mask[entry],
                            "the position of a tap inside the input, of the window's ", taps);
             }

@@ -117,6 +117,10 @@ void Pairs(const Pooling& p, Span items) {
   ForwardPairs<SumOf<T>>(p, items, StoreQuotient<T>(p), NothingToRedo());
 }
 template <typename T>
+void Plane(const Pooling& p, Span items) {
+  ForwardPlane<SumOf<T>>(p, items, StoreQuotient<T>(p), NothingToRedo());
+}
+template <typename T>
 void Sliding(const Pooling& p, Span items) {
   ForwardSliding<SumOf<T>>(p, items, StoreQuotient<T>(p), NothingToRedo());
 }
@@ -355,6 +359,9 @@ void AvgSpreadInterleaved(const Pooling& p, Span items) {
 // --- what the tables hold: plain functions
 // --------------------------------------------------------
 
+void AvgPlane(const Pooling& p, Span items) {
+  p.dtype == FPOOL_U8 ? Plane<std::uint8_t>(p, items) : Plane<float>(p, items);
+}
 void AvgPairs(const Pooling& p, Span items) {
   p.dtype == FPOOL_U8 ? Pairs<std::uint8_t>(p, items) : Pairs<float>(p, items);
 }
@@ -387,6 +394,8 @@ bool accepts_sums(const Pooling& p) {
   return p.dtype != FPOOL_U8 || (p.geometry.taps() <= kMost && p.divisor.override_by <= kMost);
 }
 
+bool accepts_plane(const Pooling& p) { return accepts_sums(p) && PlaneAccept(p); }
+
 bool accepts_pairs(const Pooling& p) { return accepts_sums(p) && PairsAccept(p); }
 
 bool accepts_sliding(const Pooling& p) {
@@ -414,6 +423,7 @@ bool accepts_spread_interleaved(const Pooling& p) {
 
 std::span<const Kernel> avg_forward_kernels() {
   static const Kernel kernels[] = {
+      {"plane", accepts_plane, PlaneItems, FEATUREPOOL_TIERED(average_pooling::AvgPlane)},
       {"pairs", accepts_pairs, PairsItems, FEATUREPOOL_TIERED(average_pooling::AvgPairs)},
       {"sliding", accepts_sliding, SlidingItems<SumOf<float>>,
        FEATUREPOOL_TIERED(average_pooling::AvgSliding)},

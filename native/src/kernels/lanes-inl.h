@@ -109,6 +109,7 @@ struct MaxOf {
     return HWY_NAMESPACE::LoadPart(d, p, n);
   }
   static HWY_INLINE hn::Vec<D> Combine(hn::Vec<D> a, hn::Vec<D> b) { return hn::Max(a, b); }
+  static HWY_INLINE Lane CombineLanes(Lane a, Lane b) { return a > b ? a : b; }
 };
 
 /** Sum of elements of type T: in f32 for f32, in u32 for u8. */
@@ -136,6 +137,7 @@ struct SumOf {
     }
   }
   static HWY_INLINE hn::Vec<D> Combine(hn::Vec<D> a, hn::Vec<D> b) { return hn::Add(a, b); }
+  static HWY_INLINE Lane CombineLanes(Lane a, Lane b) { return a + b; }
 };
 
 }  // namespace HWY_NAMESPACE

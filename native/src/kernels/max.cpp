@@ -68,6 +68,10 @@ void Pairs(const Pooling& p, Span items) {
   ForwardPairs<MaxOf<T>>(p, items, StoreAsIs<MaxOf<T>>(p), Redo<T>(p));
 }
 template <typename T>
+void Plane(const Pooling& p, Span items) {
+  ForwardPlane<MaxOf<T>>(p, items, StoreAsIs<MaxOf<T>>(p), Redo<T>(p));
+}
+template <typename T>
 void Rows(const Pooling& p, Span items) {
   ForwardRows<MaxOf<T>>(p, items, StoreAsIs<MaxOf<T>>(p), Redo<T>(p));
 }
@@ -225,6 +229,9 @@ void MaxGatherInterleaved(const Pooling& p, Span items) {
 void MaxPairs(const Pooling& p, Span items) {
   p.dtype == FPOOL_U8 ? Pairs<std::uint8_t>(p, items) : Pairs<float>(p, items);
 }
+void MaxPlane(const Pooling& p, Span items) {
+  p.dtype == FPOOL_U8 ? Plane<std::uint8_t>(p, items) : Plane<float>(p, items);
+}
 void MaxRows(const Pooling& p, Span items) {
   p.dtype == FPOOL_U8 ? Rows<std::uint8_t>(p, items) : Rows<float>(p, items);
 }
@@ -274,6 +281,11 @@ using namespace HWY_NAMESPACE;
 using namespace HWY_NAMESPACE::max_pooling;  // the functions that decide are the same in every tier
 
 bool without_mask(const Pooling& p) { return p.mask_type == MaskType::none; }
+
+// The second look at a plane goes through the scan of a row of windows.
+bool accepts_plane(const Pooling& p) {
+  return without_mask(p) && PlaneAccept(p) && PlanarScan<Scan<float, void>>::Accepts(PlaneView(p));
+}
 
 bool accepts_pairs(const Pooling& p) { return without_mask(p) && PairsAccept(p); }
 
@@ -363,6 +375,7 @@ bool accepts_gather_interleaved(const Pooling& p) {
 
 std::span<const Kernel> max_forward_kernels() {
   static const Kernel kernels[] = {
+      {"plane", accepts_plane, PlaneItems, FEATUREPOOL_TIERED(max_pooling::MaxPlane)},
       {"pairs", accepts_pairs, PairsItems, FEATUREPOOL_TIERED(max_pooling::MaxPairs)},
       {"sliding", accepts_sliding, sliding_items, FEATUREPOOL_TIERED(max_pooling::MaxSliding)},
       {"rows", accepts_rows, OutputRowItems, FEATUREPOOL_TIERED(max_pooling::MaxRows)},

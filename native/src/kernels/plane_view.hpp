@@ -43,11 +43,13 @@ struct PlaneView {
   std::int64_t output_plane() const { return d.output * h.output * w.output; }
 };
 
-/** Whether the tensors of a call do not stay in the last-level cache. */
-inline bool beyond_cache(const Pooling& p) {
-  return (p.geometry.input_size() + p.geometry.output_size()) * dtype_size(p.dtype) >
-         last_level_cache_bytes();
+/** Bytes of the tensors of a call, masks aside. */
+inline std::int64_t tensor_bytes(const Pooling& p) {
+  return (p.geometry.input_size() + p.geometry.output_size()) * dtype_size(p.dtype);
 }
+
+/** Whether the tensors of a call do not stay in the last-level cache. */
+inline bool beyond_cache(const Pooling& p) { return tensor_bytes(p) > last_level_cache_bytes(); }
 
 /** Splits rows of planes into column tiles; items run plane by plane, tile by tile, row by row. */
 struct RowTiles {

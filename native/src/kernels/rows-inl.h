@@ -766,6 +766,13 @@ HWY_INLINE hn::Vec<typename R::D> PairsVector(const typename R::Element* const* 
   return R::Combine(hn::ConcatEven(d, b, a), hn::ConcatOdd(d, b, a));
 }
 
+// From about a second-level cache on, two rows that share no others are read in turn (measured:
+// 325 us against 580 us for 16 MB); tests pretend a last-level cache that is smaller.
+inline bool PairsInTurn(const Pooling& p) {
+  constexpr std::int64_t kSecondLevelBytes = 1 << 20;
+  return tensor_bytes(p) > std::min(kSecondLevelBytes, last_level_cache_bytes());
+}
+
 /** One output row of the pairs kernel; kReduced: the rows but the last are in `reduced` already. */
 template <class R, int kRows, bool kReduced, class Finish>
 HWY_INLINE int PairsRow(const typename R::Element* const* from, std::int64_t count,
@@ -803,7 +810,7 @@ HWY_INLINE void ForwardPairs(const Pooling& p, Span items, Finish finish, const 
   const auto* x = static_cast<const Element*>(p.input);
   auto* y = static_cast<Element*>(p.output);
   WindowRows<Element> rows(view);
-  const bool in_turn = beyond_cache(p);
+  const bool in_turn = PairsInTurn(p);
   const Line<typename R::Lane> reduced(2 * tiles.tile);
   std::int64_t started = -1;
   RowTiles::Item item = tiles.item(items.begin);
@@ -831,6 +838,73 @@ HWY_INLINE void ForwardPairs(const Pooling& p, Span items, Finish finish, const 
       findings = PairsRow<R, 0, false>(rows.data(), count, nullptr, size, finish, out);
     }
     if (findings != 0) redo(item, outputs, findings);
+  }
+}
+
+// --- windows that hold a whole plane: one contiguous run of elements
+// ------------------------------
+
+inline bool PlaneAccept(const Pooling& p) {
+  const Geometry& g = p.geometry;
+  return p.layout == Layout::planar && g.output_plane() == 1 && g.taps() == g.input_plane() &&
+         !g.d().padded() && !g.h().padded() && !g.w().padded();
+}
+
+inline std::int64_t PlaneItems(const Pooling& p) { return p.geometry.planes(); }
+
+/** Loads vector i of a plane. */
+template <class R>
+struct PlaneLoad {
+  const typename R::Element* x;
+  HWY_INLINE hn::Vec<typename R::D> operator()(std::int64_t i) const {
+    const typename R::D d;
+    return R::Load(d, x + i * LaneCount(d));
+  }
+};
+
+template <class R, class Finish, class Redo>
+HWY_INLINE void ForwardPlane(const Pooling& p, Span items, Finish finish, const Redo& redo) {
+  using Element = typename R::Element;
+  using Lane = typename R::Lane;
+  const typename R::D d;
+  const hn::RebindToSigned<typename R::D> di;
+  const std::int64_t lanes = LaneCount(d);
+  const PlaneView view(p);
+  const std::int64_t size = view.input_plane();
+  const std::int64_t vectors = size / lanes;
+  auto* y = static_cast<Element*>(p.output);
+  HWY_ALIGN Lane lane[hn::MaxLanes(d)];
+  finish.StartTile(view, {0, 1});
+  finish.StartRow(view, 0, 0);
+  for (std::int64_t plane = items.begin; plane < items.end; ++plane) {
+    const Element* x = static_cast<const Element*>(p.input) + plane * size;
+    auto sum = hn::Zero(d);
+    auto least = hn::Zero(di);
+    auto value = hn::Set(d, R::Identity());
+    if constexpr (R::kWatched) {
+      for (std::int64_t i = 0; i < vectors; ++i) {
+        const auto v = R::Load(d, x + i * lanes);
+        sum = hn::Add(sum, v);
+        least = hn::Min(least, hn::BitCast(di, v));
+        value = R::Combine(value, v);
+      }
+    } else if (vectors > 0) {
+      value = CombineTaps<R>(PlaneLoad<R>{x}, vectors);
+    }
+    hn::Store(value, d, lane);
+    Lane total = R::Identity();
+    for (std::int64_t i = 0; i < lanes; ++i) total = R::CombineLanes(total, lane[i]);
+    int findings = 0;
+    for (std::int64_t i = vectors * lanes; i < size; ++i) {
+      total = R::CombineLanes(total, static_cast<Lane>(x[i]));
+      if constexpr (R::kWatched) {
+        if (x[i] != x[i]) findings = kHoldsNan;
+        if (x[i] == 0) findings |= kHoldsNegativeZero;
+      }
+    }
+    finish.Write(hn::Set(d, total), 0, 1, y + plane);
+    if constexpr (R::kWatched) findings |= Findings(d, sum, least);
+    if (findings != 0) redo({plane, 0, 0, 0}, {0, 1}, findings);
   }
 }
 
