@@ -180,8 +180,7 @@ void InterleavedTaps(const Pooling& p, Span items) {
   }
 }
 
-// --- the gradient
-// ---------------------------------------------------------------------------------
+// --- the gradient ---
 
 /** Sums of rows of dy, each divided by its windows' divisors, over elements [0, size). */
 HWY_NOINLINE void SumQuotients(const std::vector<const float*>& rows,
@@ -305,59 +304,31 @@ void AvgSpreadRows(const Pooling& p, Span items) {
 /** dx of input positions of an interleaved tensor; lanes along C. */
 void AvgSpreadInterleaved(const Pooling& p, Span items) {
   const Geometry& g = p.geometry;
-  const RowTiles tiles = InterleavedInputTiles(g);
   const std::int64_t uniform = uniform_divisor(g, p.divisor);
-  const hn::ScalableTag<float> d;
-  const std::int64_t lanes = LaneCount(d);
+  const auto* dy = static_cast<const float*>(p.input);
   struct Window {
     const float* gradient;
     float divisor;
   };
-  std::vector<Window> windows;
-  std::vector<Covering> depth;
-  std::vector<Covering> height;
-  std::vector<Covering> width;
-  RowTiles::Item item = tiles.item(items.begin);
-  for (std::int64_t index = items.begin; index < items.end; ++index, tiles.advance(item)) {
-    const Span columns = tiles.columns(item);
-    list_covering(g.d(), item.d, depth);
-    list_covering(g.h(), item.h, height);
-    const float* dy =
-        static_cast<const float*>(p.input) + item.plane * g.output_plane() * g.channels;
-    float* dx =
-        static_cast<float*>(p.output) +
-        (item.plane * g.input_plane() + tiles.row(item) * g.w().input + columns.begin) * g.channels;
-    for (std::int64_t i = columns.begin; i < columns.end; ++i, dx += g.channels) {
-      list_covering(g.w(), i, width);
-      windows.clear();
-      for_each_covering(
-          depth, height, width, [&](const Covering& od, const Covering& oh, const Covering& ow) {
-            const std::int64_t output =
-                (od.output * g.h().output + oh.output) * g.w().output + ow.output;
-            const std::int64_t count = uniform != 0
-                                           ? uniform
-                                           : counted_taps(g.d(), p.divisor, od.output) *
-                                                 counted_taps(g.h(), p.divisor, oh.output) *
-                                                 counted_taps(g.w(), p.divisor, ow.output);
-            windows.push_back({dy + output * g.channels, static_cast<float>(count)});
-          });
-      for (std::int64_t c = 0;;) {
-        const std::int64_t part = std::min(lanes, g.channels - c);
-        auto sum = hn::Zero(d);
-        for (const Window& window : windows) {
-          sum = hn::Add(
-              sum, hn::Div(LoadPart(d, window.gradient + c, part), hn::Set(d, window.divisor)));
-        }
-        StorePart(sum, d, dx + c, part);
-        if (c + lanes >= g.channels) break;
-        c = std::min(c + lanes, g.channels - lanes);
-      }
+  struct Term {
+    HWY_INLINE hn::Vec<hn::ScalableTag<float>> operator()(const Window& window, std::int64_t c,
+                                                          std::int64_t part) const {
+      const hn::ScalableTag<float> d;
+      return hn::Div(LoadPart(d, window.gradient + c, part), hn::Set(d, window.divisor));
     }
-  }
+  };
+  const auto make = [&](std::int64_t image, const Covering& od, const Covering& oh,
+                        const Covering& ow) {
+    const std::int64_t count = uniform != 0 ? uniform
+                                            : counted_taps(g.d(), p.divisor, od.output) *
+                                                  counted_taps(g.h(), p.divisor, oh.output) *
+                                                  counted_taps(g.w(), p.divisor, ow.output);
+    return Window{dy + InterleavedOutput(g, image, od, oh, ow), static_cast<float>(count)};
+  };
+  GatherInterleaved<Window>(p, items, make, Term());
 }
 
-// --- what the tables hold: plain functions
-// --------------------------------------------------------
+// --- what the tables hold: plain functions ---
 
 void AvgPlane(const Pooling& p, Span items) {
   p.dtype == FPOOL_U8 ? Plane<std::uint8_t>(p, items) : Plane<float>(p, items);

@@ -100,8 +100,7 @@ void InterleavedTaps(const Pooling& p, Span items) {
   }
 }
 
-// --- the gradient
-// ---------------------------------------------------------------------------------
+// --- the gradient ---
 
 /**
  * dx of input rows, gathered: every input element looks at the windows that hold it, in row-major
@@ -173,58 +172,35 @@ void MaxGatherRows(const Pooling& p, Span items) {
  */
 void MaxGatherInterleaved(const Pooling& p, Span items) {
   const Geometry& g = p.geometry;
-  const RowTiles tiles = InterleavedInputTiles(g);
-  const hn::ScalableTag<float> d;
-  const hn::RebindToSigned<decltype(d)> di;
-  const hn::Rebind<std::uint8_t, decltype(d)> narrow;
-  const std::int64_t lanes = LaneCount(d);
-  const auto* mask = static_cast<const std::uint8_t*>(p.mask);
-  const auto* dy = static_cast<const float*>(p.input);
   struct Window {
     std::int64_t from;
     std::int32_t ordinal;
   };
-  std::vector<Window> windows;
-  std::vector<Covering> depth;
-  std::vector<Covering> height;
-  std::vector<Covering> width;
-  RowTiles::Item item = tiles.item(items.begin);
-  for (std::int64_t index = items.begin; index < items.end; ++index, tiles.advance(item)) {
-    const Span columns = tiles.columns(item);
-    list_covering(g.d(), item.d, depth);
-    list_covering(g.h(), item.h, height);
-    float* dx =
-        static_cast<float*>(p.output) +
-        (item.plane * g.input_plane() + tiles.row(item) * g.w().input + columns.begin) * g.channels;
-    for (std::int64_t i = columns.begin; i < columns.end; ++i, dx += g.channels) {
-      list_covering(g.w(), i, width);
-      windows.clear();
-      for_each_covering(
-          depth, height, width, [&](const Covering& od, const Covering& oh, const Covering& ow) {
-            const std::int64_t output =
-                (od.output * g.h().output + oh.output) * g.w().output + ow.output;
-            windows.push_back({(item.plane * g.output_plane() + output) * g.channels,
-                               static_cast<std::int32_t>(
-                                   (od.tap * g.h().kernel + oh.tap) * g.w().kernel + ow.tap)});
-          });
-      for (std::int64_t c = 0;;) {
-        const std::int64_t part = std::min(lanes, g.channels - c);
-        auto sum = hn::Zero(d);
-        for (const Window& window : windows) {
-          const auto won = hn::PromoteTo(di, LoadPart(narrow, mask + window.from + c, part));
-          const auto mine = hn::RebindMask(d, hn::Eq(won, hn::Set(di, window.ordinal)));
-          sum = hn::Add(sum, hn::IfThenElseZero(mine, LoadPart(d, dy + window.from + c, part)));
-        }
-        StorePart(sum, d, dx + c, part);
-        if (c + lanes >= g.channels) break;
-        c = std::min(c + lanes, g.channels - lanes);
-      }
+  struct Term {
+    const float* dy;
+    const std::uint8_t* mask;
+    HWY_INLINE hn::Vec<hn::ScalableTag<float>> operator()(const Window& window, std::int64_t c,
+                                                          std::int64_t part) const {
+      const hn::ScalableTag<float> d;
+      const hn::RebindToSigned<decltype(d)> di;
+      const hn::Rebind<std::uint8_t, decltype(d)> narrow;
+      const auto won = hn::PromoteTo(di, LoadPart(narrow, mask + window.from + c, part));
+      const auto mine = hn::RebindMask(d, hn::Eq(won, hn::Set(di, window.ordinal)));
+      return hn::IfThenElseZero(mine, LoadPart(d, dy + window.from + c, part));
     }
-  }
+  };
+  const auto make = [&](std::int64_t image, const Covering& od, const Covering& oh,
+                        const Covering& ow) {
+    return Window{
+        InterleavedOutput(g, image, od, oh, ow),
+        static_cast<std::int32_t>((od.tap * g.h().kernel + oh.tap) * g.w().kernel + ow.tap)};
+  };
+  GatherInterleaved<Window>(
+      p, items, make,
+      Term{static_cast<const float*>(p.input), static_cast<const std::uint8_t*>(p.mask)});
 }
 
-// --- what the tables hold: plain functions
-// --------------------------------------------------------
+// --- what the tables hold: plain functions ---
 
 void MaxPairs(const Pooling& p, Span items) {
   p.dtype == FPOOL_U8 ? Pairs<std::uint8_t>(p, items) : Pairs<float>(p, items);

@@ -16,6 +16,7 @@
 #include "kernels/lanes-inl.h"
 #include "kernels/plane_view.hpp"
 #include "kernels/scratch.hpp"
+#include "kernels/windows.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace featurepool {
@@ -609,8 +610,7 @@ HWY_INLINE void ForwardRows(const Pooling& p, Span items, Finish finish, const R
   }
 }
 
-// --- windows that slide by one row: each input row is combined twice, whatever the kernel
-// ---------
+// --- windows that slide by one row: two combinations per row, whatever the kernel ---
 
 constexpr std::int64_t kLeastSlidingRows = 6;
 constexpr std::int64_t kSlidingBytes = 256 << 10;
@@ -721,8 +721,7 @@ HWY_INLINE void ForwardSliding(const Pooling& p, Span items, Finish finish, cons
   }
 }
 
-// --- kernel 2, stride 2 along W, nothing padded: straight from the rows to the output
-// -------------
+// --- kernel 2, stride 2 along W, nothing padded: straight from the rows to the output ---
 
 inline bool PairsAccept(const Pooling& p) {
   const Axis& w = p.geometry.w();
@@ -841,8 +840,7 @@ HWY_INLINE void ForwardPairs(const Pooling& p, Span items, Finish finish, const 
   }
 }
 
-// --- windows that hold a whole plane: one contiguous run of elements
-// ------------------------------
+// --- windows that hold a whole plane: one contiguous run of elements ---
 
 inline bool PlaneAccept(const Pooling& p) {
   const Geometry& g = p.geometry;
@@ -908,8 +906,7 @@ HWY_INLINE void ForwardPlane(const Pooling& p, Span items, Finish finish, const 
   }
 }
 
-// --- backward: rows of the input gather from lines of the output
-// -----------------------------------
+// --- backward: rows of the input gather from lines of the output ---
 
 inline RowTiles InputTiles(const PlaneView& view) {
   return {view.d.input, view.h.input, view.w.input, kTileElements};
@@ -1002,6 +999,60 @@ struct GradientColumns {
     std::copy_n(source + skip, inputs.size(), row + inputs.begin);
   }
 };
+
+/**
+ * dx of the positions of an interleaved tensor, lanes along C: the sum of `term` over the windows
+ * that hold a position, in row-major order of the outputs; each element is written once.
+ *
+ * @param make makes what `term` needs of a window from the image's number and the Covering of each
+ * axis
+ * @param term gives `part` channels from `c` on of what a window adds
+ */
+template <class Window, class Make, class Term>
+HWY_INLINE void GatherInterleaved(const Pooling& p, Span items, const Make& make,
+                                  const Term& term) {
+  const Geometry& g = p.geometry;
+  const RowTiles tiles = InterleavedInputTiles(g);
+  const hn::ScalableTag<float> d;
+  const std::int64_t lanes = LaneCount(d);
+  std::vector<Window> windows;
+  std::vector<Covering> depth;
+  std::vector<Covering> height;
+  std::vector<Covering> width;
+  RowTiles::Item item = tiles.item(items.begin);
+  for (std::int64_t index = items.begin; index < items.end; ++index, tiles.advance(item)) {
+    const Span columns = tiles.columns(item);
+    list_covering(g.d(), item.d, depth);
+    list_covering(g.h(), item.h, height);
+    const std::int64_t position =
+        item.plane * g.input_plane() + tiles.row(item) * g.w().input + columns.begin;
+    float* dx = static_cast<float*>(p.output) + position * g.channels;
+    for (std::int64_t i = columns.begin; i < columns.end; ++i, dx += g.channels) {
+      list_covering(g.w(), i, width);
+      windows.clear();
+      for (const Covering& od : depth) {
+        for (const Covering& oh : height) {
+          for (const Covering& ow : width) windows.push_back(make(item.plane, od, oh, ow));
+        }
+      }
+      for (std::int64_t c = 0;;) {
+        const std::int64_t part = std::min(lanes, g.channels - c);
+        auto sum = hn::Zero(d);
+        for (const Window& window : windows) sum = hn::Add(sum, term(window, c, part));
+        StorePart(sum, d, dx + c, part);
+        if (c + lanes >= g.channels) break;
+        c = std::min(c + lanes, g.channels - lanes);
+      }
+    }
+  }
+}
+
+/** Element of channel 0 of an interleaved output. */
+inline std::int64_t InterleavedOutput(const Geometry& g, std::int64_t image, const Covering& od,
+                                      const Covering& oh, const Covering& ow) {
+  const std::int64_t output = (od.output * g.h().output + oh.output) * g.w().output + ow.output;
+  return (image * g.output_plane() + output) * g.channels;
+}
 
 }  // namespace HWY_NAMESPACE
 }  // namespace featurepool

@@ -279,8 +279,7 @@ class PlanarScan {
   Span started_{0, 0};
 };
 
-// --- interleaved: lanes along C
-// -------------------------------------------------------------------
+// --- interleaved: lanes along C ---
 
 /** One window, all channels: the taps in row-major order. */
 template <class S>

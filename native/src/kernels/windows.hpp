@@ -128,17 +128,6 @@ inline void list_covering(const Axis& axis, std::int64_t i, std::vector<Covering
   }
 }
 
-/** Calls `visit` for every window that three lists name, in row-major order of the outputs. */
-template <typename Visit>
-void for_each_covering(const std::vector<Covering>& depth, const std::vector<Covering>& height,
-                       const std::vector<Covering>& width, const Visit& visit) {
-  for (const Covering& d : depth) {
-    for (const Covering& h : height) {
-      for (const Covering& w : width) visit(d, h, w);
-    }
-  }
-}
-
 /** Most windows of one axis that hold any one input position. */
 inline std::int64_t most_covering(const Axis& axis) {
   return std::min(axis.kernel, (axis.reach() - 1) / axis.stride + 1);
