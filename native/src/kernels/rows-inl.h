@@ -181,7 +181,7 @@ HWY_NOINLINE int CombineRow(const typename R::Lane* sum, const typename R::Eleme
 template <class R>
 int ReduceRowsInTurn(const typename R::Element* const* rows, std::int64_t count, std::int64_t size,
                      typename R::Lane* line) {
-  int findings = CombineRow<R>(nullptr, rows[0], size, line);
+  int findings = ReduceRowsOf<R, 1>(rows, 1, size, line);
   for (std::int64_t r = 1; r < count; ++r) findings |= CombineRow<R>(line, rows[r], size, line);
   return findings;
 }
@@ -511,30 +511,55 @@ class Horizontal {
 template <typename Element>
 class WindowRows {
  public:
-  explicit WindowRows(const PlaneView& view) : view_(view) {
+  explicit WindowRows(const PlaneView& view)
+      : view_(view), whole_(view.h.interior()), step_(view.h.stride * view.w.input) {
     rows_.resize(static_cast<std::size_t>(view.d.kernel * view.h.kernel));
   }
 
   /** Lists the rows of the windows at (od, oh), from input column `x` on; returns their number. */
-  std::int64_t List(const Element* plane, std::int64_t od, std::int64_t oh, std::int64_t x) {
-    const Span depth = view_.d.taps(od);
-    const Span height = view_.h.taps(oh);
-    std::int64_t count = 0;
-    for (std::int64_t td = depth.begin; td < depth.end; ++td) {
-      for (std::int64_t th = height.begin; th < height.end; ++th) {
-        rows_[static_cast<std::size_t>(count++)] =
-            plane +
-            (view_.d.position(od, td) * view_.h.input + view_.h.position(oh, th)) * view_.w.input +
-            x;
-      }
+  HWY_INLINE std::int64_t List(const Element* plane, std::int64_t od, std::int64_t oh,
+                               std::int64_t x) {
+    if (plane == plane_ && od == od_ && oh == oh_ + 1 && x == x_ && whole_.begin <= oh_ &&
+        oh < whole_.end) {
+      // The windows of the row before, none of them clipped, one stride further on.
+      oh_ = oh;
+      for (std::int64_t i = 0; i < count_; ++i) rows_[static_cast<std::size_t>(i)] += step_;
+      return count_;
     }
-    return count;
+    return ListAnew(plane, od, oh, x);
   }
 
   const Element* const* data() const { return rows_.data(); }
 
  private:
+  HWY_NOINLINE std::int64_t ListAnew(const Element* plane, std::int64_t od, std::int64_t oh,
+                                     std::int64_t x) {
+    plane_ = plane;
+    od_ = od;
+    oh_ = oh;
+    x_ = x;
+    count_ = 0;
+    const Span depth = view_.d.taps(od);
+    const Span height = view_.h.taps(oh);
+    for (std::int64_t td = depth.begin; td < depth.end; ++td) {
+      for (std::int64_t th = height.begin; th < height.end; ++th) {
+        rows_[static_cast<std::size_t>(count_++)] =
+            plane +
+            (view_.d.position(od, td) * view_.h.input + view_.h.position(oh, th)) * view_.w.input +
+            x;
+      }
+    }
+    return count_;
+  }
+
   const PlaneView& view_;
+  const Span whole_;         ///< outputs along H whose windows lie inside the input
+  const std::int64_t step_;  ///< elements between the rows of neighbouring outputs along H
+  const Element* plane_ = nullptr;
+  std::int64_t od_ = -1;
+  std::int64_t oh_ = -1;
+  std::int64_t x_ = -1;
+  std::int64_t count_ = 0;
   std::vector<const Element*> rows_;
 };
 
