@@ -77,6 +77,21 @@ class ChildProcessTest {
   }
 
   @Test
+  void libraryOfAnotherAbiVersion() throws Exception {
+    Path source =
+        Files.writeString(
+            folder.resolve("other.c"), "int fpool_abi_version(void) { return 1000; }\n");
+    Path library = folder.resolve("other.so");
+    Process compiler =
+        new ProcessBuilder("cc", "-shared", "-fPIC", "-o", library.toString(), source.toString())
+            .inheritIO()
+            .start();
+    assertEquals(0, compiler.waitFor());
+    Path out = folder.resolve("y.npy");
+    refuse("1000", pool(List.of("-Dfeaturepool.library=" + library), input(), out));
+  }
+
+  @Test
   void unusableTemporaryFolder() throws Exception {
     // Permissions would not stop root, a file in the folder's place does.
     Path file = Files.createFile(folder.resolve("featurepool-" + System.getProperty("user.name")));
