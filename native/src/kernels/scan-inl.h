@@ -166,10 +166,6 @@ class PlanarScan {
     }
   }
 
-  struct StagedRow {
-    std::int64_t position;  ///< of the row's tap 0: ordinal, or flat and without the column
-  };
-
   /** Copies the rows of a window into padded lines; whether one of them holds a NaN. */
   bool Stage(const RowTiles::Item& item, const TileColumns& columns) {
     const typename S::D d;
@@ -223,13 +219,13 @@ class PlanarScan {
       auto at = hn::Zero(di);
       if constexpr (S::kPositions) {
         if (!rows_.empty()) {
-          at = hn::Add(hn::Set(di, static_cast<typename S::Index>(rows_[0].position)),
+          at = hn::Add(hn::Set(di, static_cast<typename S::Index>(rows_[0])),
                        hn::LoadU(di, first_.data() + o));
         }
       }
       const Lane* line = lines_.get() + o;
-      for (const StagedRow& staged : rows_) {
-        auto position = hn::Set(di, static_cast<typename S::Index>(staged.position));
+      for (const std::int64_t first : rows_) {
+        auto position = hn::Set(di, static_cast<typename S::Index>(first));
         for (std::int64_t t = 0; t < kernel; ++t) {
           const auto v = hn::LoadU(d, line + offsets_[static_cast<std::size_t>(t)]);
           S::template Take<kExact>(d, di, v, position, best, at);
@@ -273,7 +269,8 @@ class PlanarScan {
   const Line<Lane> lines_;   ///< the rows of a window, padded and split into phases
   const Line<Lane> joined_;  ///< one row before it is split
   std::vector<std::int64_t> offsets_;
-  std::vector<StagedRow> rows_;
+  std::vector<std::int64_t>
+      rows_;  ///< position of tap 0 of each line: ordinal, or flat without column
   std::vector<typename S::Index> first_;
   std::vector<std::int64_t> empty_;
   Span started_{0, 0};
