@@ -21,7 +21,7 @@ void require(fpool_status status) {
 
 std::optional<Operation> operation_of(const Row& row) {
   const bool backward = row.direction == "backward";
-  if (row.op == "max") return backward ? Operation::max_backward : Operation::max_forward;
+  if (row.op == "max") return backward ? Operation::route_backward : Operation::max_forward;
   if (row.direction == "forward_mask") return std::nullopt;
   if (row.op != "avg" && row.op != "global_avg") return std::nullopt;
   return backward ? Operation::avg_backward : Operation::avg_forward;
@@ -74,7 +74,7 @@ void fill(const Buffer& buffer, const fpool_tensor& tensor) {
 
 std::int64_t Call::read_bytes() const {
   switch (operation) {
-    case Operation::max_backward:
+    case Operation::route_backward:
       return y.byte_size + mask.byte_size;
     case Operation::avg_backward:
       return y.byte_size;
@@ -85,7 +85,7 @@ std::int64_t Call::read_bytes() const {
 
 std::int64_t Call::write_bytes() const {
   switch (operation) {
-    case Operation::max_backward:
+    case Operation::route_backward:
     case Operation::avg_backward:
       return x.byte_size;
     default:
@@ -98,7 +98,7 @@ std::optional<Call> call_of(const Row& row) {
   if (!operation) return std::nullopt;
   Call call;
   call.operation = *operation;
-  call.with_mask = row.direction == "forward_mask" || call.operation == Operation::max_backward;
+  call.with_mask = row.direction == "forward_mask" || call.operation == Operation::route_backward;
   call.global = row.op == "global_avg";
   const auto rank = call.global ? (row.spatial[0] == 1 ? 2 : 3)  //
                                 : static_cast<std::int32_t>(row.kernel.size());
@@ -145,7 +145,7 @@ Buffer::Buffer(std::int64_t size) {
 Cell::Cell(const Call& call)
     : call_(call), x_(call.x.byte_size), y_(call.y.byte_size), mask_(call.mask.byte_size) {
   fill(x_, call_.x);
-  if (call_.operation == Operation::max_backward) {
+  if (call_.operation == Operation::route_backward) {
     require(fpool_max_forward(&call_.x, x_.data(), &call_.window, &call_.y, y_.data(), &call_.mask,
                               mask_.data()));
   }
@@ -159,8 +159,8 @@ void Cell::run() {
       return require(fpool_max_forward(&call_.x, x_.data(), &call_.window, &call_.y, y_.data(),
                                        call_.with_mask ? &call_.mask : nullptr,
                                        call_.with_mask ? mask_.data() : nullptr));
-    case Operation::max_backward:
-      return require(fpool_max_backward(&call_.y, y_.data(), &call_.mask, mask_.data(),
+    case Operation::route_backward:
+      return require(fpool_route_backward(&call_.y, y_.data(), &call_.mask, mask_.data(),
                                         &call_.window, &call_.x, x_.data()));
     case Operation::avg_forward:
       return require(

@@ -22,25 +22,25 @@ constexpr std::size_t kBytes = 4096;
 enum class Call {
   output_extents,
   max_forward,
-  max_backward,
+  route_backward,
   mask_expand,
   avg_forward,
   avg_backward
 };
 
-constexpr Call kCalls[] = {Call::output_extents, Call::max_forward, Call::max_backward,
+constexpr Call kCalls[] = {Call::output_extents, Call::max_forward, Call::route_backward,
                            Call::mask_expand,    Call::avg_forward, Call::avg_backward};
 
 const char* name_of(Call call) {
-  constexpr const char* names[] = {"output_extents", "max_forward", "max_backward",
+  constexpr const char* names[] = {"output_extents", "max_forward", "route_backward",
                                    "mask_expand",    "avg_forward", "avg_backward"};
   return names[static_cast<int>(call)];
 }
 
-bool is_backward(Call call) { return call == Call::max_backward || call == Call::avg_backward; }
+bool is_backward(Call call) { return call == Call::route_backward || call == Call::avg_backward; }
 
 bool has_mask(Call call) {
-  return call == Call::max_forward || call == Call::max_backward || call == Call::mask_expand;
+  return call == Call::max_forward || call == Call::route_backward || call == Call::mask_expand;
 }
 
 std::int64_t byte_size(const fpool_tensor& t) {
@@ -69,9 +69,9 @@ struct Operands {
       case Call::max_forward:
         return fpool_max_forward(x_pointer, x_data, window_pointer, y_pointer, y_data, mask_pointer,
                                  mask_data);
-      case Call::max_backward:
-        return fpool_max_backward(y_pointer, y_data, mask_pointer, mask_data, window_pointer,
-                                  x_pointer, x_data);
+      case Call::route_backward:
+        return fpool_route_backward(y_pointer, y_data, mask_pointer, mask_data, window_pointer,
+                                    x_pointer, x_data);
       case Call::mask_expand:
         return fpool_mask_expand(x_pointer, window_pointer, mask_pointer, mask_data, index_base,
                                  indices_pointer, indices_data);
@@ -210,8 +210,11 @@ TEST(Abi, RefusesBadWindows) {
            [](Operands& o) { o.window.spatial_rank = 4; }},
           {FPOOL_ERROR_INVALID_ARGUMENT, "window.padding is 9",
            [](Operands& o) { o.window.padding = 9; }},
-          {FPOOL_ERROR_INVALID_ARGUMENT, "window.reserved is 1",
-           [](Operands& o) { o.window.reserved = 1; }},
+          {FPOOL_ERROR_INVALID_ARGUMENT, "window.adaptive is set with padding",
+           [](Operands& o) {
+             o.window.adaptive = 1;
+             o.window.padding = FPOOL_PAD_VALID;
+           }},
           {FPOOL_ERROR_INVALID_ARGUMENT, "window.ceil_mode is 1",
            [](Operands& o) {
              o.window.padding = FPOOL_PAD_SAME_UPPER;
@@ -292,7 +295,7 @@ TEST(Abi, RefusesBadBuffers) {
 }
 
 TEST(Abi, RefusesTypesThatAGradientHasNot) {
-  for (const Call call : {Call::max_backward, Call::avg_backward}) {
+  for (const Call call : {Call::route_backward, Call::avg_backward}) {
     expect_refused(call, {FPOOL_ERROR_UNSUPPORTED_TYPE, "dx.dtype is u8; it must be f32",
                           [](Operands& o) { o.x.dtype = FPOOL_U8; }});
   }
@@ -333,7 +336,7 @@ TEST(Abi, RefusesMasksThatOverlap) {
   const auto over_y = [](Operands& o) { o.mask_data = o.y_data + 479; };
   expect_refused(Call::max_forward, {FPOOL_ERROR_BAD_BUFFER, "mask_data and x_data", over_x});
   expect_refused(Call::max_forward, {FPOOL_ERROR_BAD_BUFFER, "mask_data and y_data", over_y});
-  expect_refused(Call::max_backward, {FPOOL_ERROR_BAD_BUFFER, "dx_data and mask_data", over_x});
+  expect_refused(Call::route_backward, {FPOOL_ERROR_BAD_BUFFER, "dx_data and mask_data", over_x});
   expect_refused(Call::mask_expand, {FPOOL_ERROR_BAD_BUFFER, "indices_data and mask_data",
                                      [](Operands& o) { o.mask_data = o.indices_data + 959; }});
 }
@@ -398,7 +401,7 @@ TEST(Abi, RefusesBadMaskEntries) {
       std::memcpy(o.mask_data + entry * 4, &value, 4);
     };
   };
-  for (const Call call : {Call::max_backward, Call::mask_expand}) {
+  for (const Call call : {Call::route_backward, Call::mask_expand}) {
     for (const Fault& fault : std::vector<Fault>{
              {FPOOL_ERROR_INDEX_OUT_OF_RANGE, "mask_data[0] is 9", compact(0, 9)},
              {FPOOL_ERROR_INDEX_OUT_OF_RANGE, "mask_data[119] is 254", compact(119, 254)},
@@ -428,22 +431,22 @@ TEST(Abi, EveryMaskEntryIsChecked) {
   std::vector<std::uint8_t> mask_data(9000, 3);
   for (std::size_t entry = 0; entry < mask_data.size(); entry += 37) {
     mask_data[entry] = 4;
-    EXPECT_EQ(fpool_max_backward(&dy, dy_data.data(), &mask, mask_data.data(), &window, &dx,
-                                 dx_data.data()),
+    EXPECT_EQ(fpool_route_backward(&dy, dy_data.data(), &mask, mask_data.data(), &window, &dx,
+                                   dx_data.data()),
               FPOOL_ERROR_INDEX_OUT_OF_RANGE)
         << entry;
     mask_data[entry] = 3;
   }
   EXPECT_EQ(dx_data, std::vector<float>(36000, 5.0f));
-  EXPECT_EQ(fpool_max_backward(&dy, dy_data.data(), &mask, mask_data.data(), &window, &dx,
-                               dx_data.data()),
+  EXPECT_EQ(fpool_route_backward(&dy, dy_data.data(), &mask, mask_data.data(), &window, &dx,
+                                 dx_data.data()),
             FPOOL_OK);
 }
 
 TEST(Abi, EntriesWithoutAPositionAreSkipped) {
   Operands operands;
   std::fill(operands.mask_data, operands.mask_data + 120, FPOOL_MASK_NONE_COMPACT);
-  EXPECT_EQ(operands(Call::max_backward), FPOOL_OK) << fpool_last_error();
+  EXPECT_EQ(operands(Call::route_backward), FPOOL_OK) << fpool_last_error();
   EXPECT_TRUE(std::all_of(operands.x_data, operands.x_data + 1512, [](int b) { return b == 0; }));
   EXPECT_EQ(operands(Call::mask_expand), FPOOL_OK) << fpool_last_error();
   EXPECT_TRUE(std::all_of(operands.indices_data, operands.indices_data + 960,
@@ -518,7 +521,7 @@ TEST(Abi, AMaskIsOptionalInForwardOnly) {
   operands.mask_pointer = nullptr;
   operands.mask_data = nullptr;
   EXPECT_EQ(operands(Call::max_forward), FPOOL_OK) << fpool_last_error();
-  EXPECT_EQ(operands(Call::max_backward), FPOOL_ERROR_INVALID_ARGUMENT);
+  EXPECT_EQ(operands(Call::route_backward), FPOOL_ERROR_INVALID_ARGUMENT);
   EXPECT_STREQ(fpool_last_error(), "mask is null");
 }
 
@@ -631,7 +634,7 @@ TEST(Masks, WindowsWithoutATapGiveTheLowestValue) {
     EXPECT_EQ(mask_data[i], FPOOL_MASK_NONE);
   }
   float dx_data = 3;
-  ASSERT_EQ(fpool_max_backward(&y, y_data, &mask, mask_data, &window, &x, &dx_data), FPOOL_OK);
+  ASSERT_EQ(fpool_route_backward(&y, y_data, &mask, mask_data, &window, &x, &dx_data), FPOOL_OK);
   EXPECT_EQ(dx_data, 0);
 }
 

@@ -69,8 +69,8 @@ Pooled max_pool(const Tensor& x, const fpool_window& window, std::vector<float> 
       << fpool_last_error();
   result.y = y.data;
   Tensor dx = x;
-  EXPECT_EQ(fpool_max_backward(&y.descriptor, dy_values.data(), &mask, result.mask.data(), &window,
-                               &dx.descriptor, dx.data.data()),
+  EXPECT_EQ(fpool_route_backward(&y.descriptor, dy_values.data(), &mask, result.mask.data(),
+                                 &window, &dx.descriptor, dx.data.data()),
             FPOOL_OK)
       << fpool_last_error();
   result.dx = dx.data;
@@ -81,8 +81,8 @@ Pooled max_pool(const Tensor& x, const fpool_window& window, std::vector<float> 
             FPOOL_OK)
       << fpool_last_error();
   EXPECT_EQ(y.data, result.y);
-  EXPECT_EQ(fpool_max_backward(&y.descriptor, dy_values.data(), &mask, result.compact.data(),
-                               &window, &dx.descriptor, dx.data.data()),
+  EXPECT_EQ(fpool_route_backward(&y.descriptor, dy_values.data(), &mask, result.compact.data(),
+                                 &window, &dx.descriptor, dx.data.data()),
             FPOOL_OK)
       << fpool_last_error();
   EXPECT_EQ(dx.data, result.dx);
@@ -107,7 +107,7 @@ Pooled avg_pool(const Tensor& x, const fpool_window& window, std::vector<float> 
 
 std::vector<std::string> all_kernels() {
   std::vector<std::string> names;
-  for (const Operation operation : {Operation::max_forward, Operation::max_backward,
+  for (const Operation operation : {Operation::max_forward, Operation::route_backward,
                                     Operation::avg_forward, Operation::avg_backward}) {
     for (const std::string& name : dispatch::kernels(operation)) {
       if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);

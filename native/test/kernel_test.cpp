@@ -102,7 +102,7 @@ PoolingCase draw(Random& random, Operation operation) {
     case Operation::max_forward:
       if (!random.one_in(3)) c.mask(random.one_in(3) ? MaskType::plane_i32 : compact);
       break;
-    case Operation::max_backward:
+    case Operation::route_backward:
       c.mask(random.one_in(3) ? MaskType::plane_i32 : compact);
       break;
     default:
@@ -121,14 +121,16 @@ struct KernelOf {
   Operation operation;
   std::string kernel;
 
-  std::string name() const { return std::string(operation_name(operation)) + "_" + kernel; }
+  std::string name() const {
+    return std::string(dispatch::operation_name(operation)) + "_" + kernel;
+  }
 };
 
 void PrintTo(const KernelOf& kernel, std::ostream* out) { *out << kernel.name(); }
 
 std::vector<KernelOf> every_kernel() {
   std::vector<KernelOf> all;
-  for (const Operation operation : {Operation::max_forward, Operation::max_backward,
+  for (const Operation operation : {Operation::max_forward, Operation::route_backward,
                                     Operation::avg_forward, Operation::avg_backward}) {
     for (const std::string& kernel : dispatch::kernels(operation)) {
       all.push_back({operation, kernel});
@@ -216,7 +218,7 @@ void check_all(PoolingCase c) {
   c.check(Operation::avg_backward);
   c.mask(MaskType::position_u8);
   c.check(Operation::max_forward);
-  c.check(Operation::max_backward);
+  c.check(Operation::route_backward);
   c.bytes();
   c.check(Operation::max_forward);
   c.check(Operation::avg_forward);
@@ -339,7 +341,7 @@ TEST(LargeCases, LargeWindows) {
       for (const Values values : {Values::uniform, Values::ties, Values::specials}) {
         c.values(values);
         c.mask(MaskType::plane_i32).check(Operation::max_forward);
-        c.check(Operation::max_backward);
+        c.check(Operation::route_backward);
         c.check(Operation::avg_forward);
         c.check(Operation::avg_backward);
       }

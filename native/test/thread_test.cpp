@@ -48,8 +48,8 @@ class Job {
     const fpool_status status = fpool_max_forward(&x_, x_data_.data(), &window_, &y_,
                                                   y_data_.data(), &mask_, mask_data_.data());
     if (status != FPOOL_OK) return status;
-    return fpool_max_backward(&y_, y_data_.data(), &mask_, mask_data_.data(), &window_, &x_,
-                              dx_data_.data());
+    return fpool_route_backward(&y_, y_data_.data(), &mask_, mask_data_.data(), &window_, &x_,
+                                dx_data_.data());
   }
 
   const fpool_window window_{{3, 3}, {2, 2}, {1, 1}, {1, 1}, {1, 1}, 2, FPOOL_PAD_EXPLICIT, 0, 0};

@@ -111,7 +111,9 @@ enum {
 };
 
 /**
- * A pooling window. The arrays hold one entry per spatial axis of the tensors, outermost first
+ * Which input positions belong to which output position: windows, or the bins of adaptive pooling.
+ *
+ * The arrays hold one entry per spatial axis of the tensors, outermost first
  * (W | H, W | D, H, W); entries beyond `spatial_rank` are ignored.
  *
  * Output extent per axis: `floor((I + p0 + p1 - d(k-1) - 1 + (ceil ? s-1 : 0)) / s) + 1`, less one
@@ -131,8 +133,13 @@ typedef struct fpool_window {
   int32_t padding;
   /** Non-zero: round output extents up (`ceil_mode`); not with SAME padding. */
   int32_t ceil_mode;
-  /** Must be 0. */
-  int32_t reserved;
+  /**
+   * Non-zero: adaptive bins. `kernel` then holds the output extents; `stride`, `pad_begin`,
+   * `pad_end` and `dilation` are ignored, `padding` and `ceil_mode` must be 0. Bin i of O along an
+   * input of I covers `floor(i I / O)` to `floor(((i+1) I - 1) / O)`, both included. Output extents
+   * of 1 are global pooling.
+   */
+  int32_t adaptive;
 } fpool_window;
 
 /** What an average divides by. All zero: the number of taps inside the input. */
@@ -242,7 +249,8 @@ FPOOL_API fpool_status fpool_max_forward(const fpool_tensor* x, const void* x_da
                                          const fpool_tensor* mask, void* mask_data);
 
 /**
- * Gradient of max pooling: `dx[mask] += dy`, zero elsewhere; entries without a position are
+ * Gradient of every pooling that selects one tap (max, min, median, stochastic in training):
+ * `dx[mask] += dy`, zero elsewhere; entries without a position are
  * skipped. Bit-identical for every number of threads.
  *
  * @param[in] dy,dy_data     gradient of the output, FPOOL_F32
@@ -251,10 +259,10 @@ FPOOL_API fpool_status fpool_max_forward(const fpool_tensor* x, const void* x_da
  * @param[in] dx,dx_data     gradient of the input, of the extents and layout of the forward call's
  * `x`; overwritten
  */
-FPOOL_API fpool_status fpool_max_backward(const fpool_tensor* dy, const void* dy_data,
-                                          const fpool_tensor* mask, const void* mask_data,
-                                          const fpool_window* window,  //
-                                          const fpool_tensor* dx, void* dx_data);
+FPOOL_API fpool_status fpool_route_backward(const fpool_tensor* dy, const void* dy_data,
+                                            const fpool_tensor* mask, const void* mask_data,
+                                            const fpool_window* window,  //
+                                            const fpool_tensor* dx, void* dx_data);
 
 /**
  * Flat indices of the maxima from a mask.

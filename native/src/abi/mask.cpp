@@ -74,7 +74,7 @@ void check_compact(const Pooling& p) {
       }
     }
   }
-  if (!g.d().padded() && !g.h().padded() && !g.w().padded()) return;
+  if (g.d().whole() && g.h().whole() && g.w().whole()) return;
   const Span d = g.d().interior();
   const Span h = g.h().interior();
   const Span w = g.w().interior();

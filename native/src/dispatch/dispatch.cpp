@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <cstdlib>
+#include <type_traits>
 
 #include "dispatch/kernel.hpp"
 #include "dispatch/threads.hpp"
@@ -15,23 +16,52 @@ namespace {
 
 constexpr const char* kReference = "reference";
 
-/** The kernels of every operation, fastest first; "reference" follows by itself. */
-std::span<const Kernel> kernels_of(Operation operation) {
+/** The kernels of an operation on calls of type Call, fastest first; "reference" follows by itself.
+ */
+template <class Call>
+std::span<const KernelOf<Call>> kernels_of(Operation operation) {
   switch (operation) {
-    case Operation::max_forward:
-      return max_forward_kernels();
-    case Operation::max_backward:
-      return max_backward_kernels();
-    case Operation::avg_forward:
-      return avg_forward_kernels();
-    case Operation::avg_backward:
-      return avg_backward_kernels();
+#define FEATUREPOOL_CASE(op, Type)                                   \
+  case Operation::op:                                                \
+    if constexpr (std::is_same_v<Type, Call>) return op##_kernels(); \
+    break;
+    FEATUREPOOL_OPERATIONS(FEATUREPOOL_CASE)
+#undef FEATUREPOOL_CASE
   }
   return {};
 }
 
-constexpr std::array kOperations = {Operation::max_forward, Operation::max_backward,
-                                    Operation::avg_forward, Operation::avg_backward};
+template <class Call>
+void run_reference(const Call& call, Span items) {
+  switch (call.operation) {
+#define FEATUREPOOL_CASE(op, Type)                                               \
+  case Operation::op:                                                            \
+    if constexpr (std::is_same_v<Type, Call>) return reference::op(call, items); \
+    break;
+    FEATUREPOOL_OPERATIONS(FEATUREPOOL_CASE)
+#undef FEATUREPOOL_CASE
+  }
+}
+
+/** Names of the kernels of an operation, whatever it is called with. */
+std::vector<std::string> names_of(Operation operation) {
+  std::vector<std::string> names;
+  switch (operation) {
+#define FEATUREPOOL_CASE(op, Type)                                                       \
+  case Operation::op:                                                                    \
+    for (const KernelOf<Type>& kernel : op##_kernels()) names.emplace_back(kernel.name); \
+    break;
+    FEATUREPOOL_OPERATIONS(FEATUREPOOL_CASE)
+#undef FEATUREPOOL_CASE
+  }
+  return names;
+}
+
+constexpr std::array kOperations = {
+#define FEATUREPOOL_LIST(name, Call) Operation::name,
+    FEATUREPOOL_OPERATIONS(FEATUREPOOL_LIST)
+#undef FEATUREPOOL_LIST
+};
 
 std::vector<Tier> machine_tiers() {
   std::vector<Tier> result;
@@ -70,10 +100,8 @@ Tier best_tier(const std::string& cap, fpool_status status, const char* name) {
 std::vector<std::string> all_kernel_names() {
   std::vector<std::string> names;
   for (const Operation operation : kOperations) {
-    for (const Kernel& kernel : kernels_of(operation)) {
-      if (std::find(names.begin(), names.end(), kernel.name) == names.end()) {
-        names.emplace_back(kernel.name);
-      }
+    for (const std::string& name : names_of(operation)) {
+      if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
     }
   }
   names.emplace_back(kReference);
@@ -106,11 +134,12 @@ Choice& choice() {
   return instance;
 }
 
-const Kernel* find_kernel(const Pooling& pooling) {
+template <class Call>
+const KernelOf<Call>* find_kernel(const Call& call) {
   const std::string& forced = choice().kernel;
-  for (const Kernel& kernel : kernels_of(pooling.operation)) {
+  for (const KernelOf<Call>& kernel : kernels_of<Call>(call.operation)) {
     if (!forced.empty() && forced != kernel.name) continue;
-    if (kernel.accepts(pooling)) return &kernel;
+    if (kernel.accepts(call)) return &kernel;
   }
   return nullptr;
 }
@@ -119,33 +148,34 @@ const Kernel* find_kernel(const Pooling& pooling) {
 // 5 to 10 us, in which one core moves a few hundred KB).
 constexpr double kLeastParallelBytes = 512.0 * 1024;
 
-int threads_for(const Pooling& p) {
-  const int threads = get_threads();
-  const Geometry& g = p.geometry;
-  const auto element = static_cast<double>(dtype_size(p.dtype));
-  const auto inputs = static_cast<double>(g.input_size());
-  const auto outputs = static_cast<double>(g.output_size());
-  // Taps count too: a large window is work even where the tensors are small.
-  const double taps = std::min(static_cast<double>(g.taps()), 64.0);
-  const double bytes = element * std::max(inputs + outputs, outputs * taps / 4);
-  return bytes < kLeastParallelBytes ? 1 : threads;
-}
-
 }  // namespace
 
-void run(const Pooling& pooling) {
+template <class Call>
+void run(const Call& call) {
   const Choice& chosen = choice();
-  const int threads = threads_for(pooling);
-  const Geometry& g = pooling.geometry;
-  if (g.batch == 0) return;
-  const Kernel* kernel = find_kernel(pooling);
+  const int allowed = get_threads();
+  if (call.items() == 0) return;
+  const int threads = call.work() < kLeastParallelBytes ? 1 : allowed;
+  const KernelOf<Call>* kernel = find_kernel(call);
   if (kernel == nullptr) {
-    parallel_for(g.planes(), threads, [&](Span planes) { reference::run(pooling, planes); });
+    parallel_for(call.items(), threads, [&](Span items) { run_reference(call, items); });
     return;
   }
   const auto function = kernel->run[chosen.tier];
-  parallel_for(kernel->items(pooling), threads, [&](Span items) { function(pooling, items); });
+  parallel_for(kernel->items(call), threads, [&](Span items) { function(call, items); });
 }
+
+template <class Call>
+std::string kernel_for(const Call& call) {
+  const KernelOf<Call>* kernel = find_kernel(call);
+  return kernel == nullptr ? kReference : kernel->name;
+}
+
+#define FEATUREPOOL_INSTANTIATE(Call)  \
+  template void run(const Call& call); \
+  template std::string kernel_for(const Call& call);
+FEATUREPOOL_CALLS(FEATUREPOOL_INSTANTIATE)
+#undef FEATUREPOOL_INSTANTIATE
 
 std::vector<std::string> tiers() {
   std::vector<std::string> names;
@@ -161,15 +191,20 @@ void use_tier(const std::string& tier) {
 }
 
 std::vector<std::string> kernels(Operation operation) {
-  std::vector<std::string> names;
-  for (const Kernel& kernel : kernels_of(operation)) names.emplace_back(kernel.name);
+  std::vector<std::string> names = names_of(operation);
   names.emplace_back(kReference);
   return names;
 }
 
-std::string kernel_for(const Pooling& pooling) {
-  const Kernel* kernel = find_kernel(pooling);
-  return kernel == nullptr ? kReference : kernel->name;
+const char* operation_name(Operation operation) {
+  switch (operation) {
+#define FEATUREPOOL_CASE(op, Call) \
+  case Operation::op:              \
+    return #op;
+    FEATUREPOOL_OPERATIONS(FEATUREPOOL_CASE)
+#undef FEATUREPOOL_CASE
+  }
+  return "no operation";
 }
 
 void use_kernel(const std::string& kernel) {

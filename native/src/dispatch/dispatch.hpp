@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "dispatch/pooling.hpp"
+#include "dispatch/calls.hpp"
 
 /**
  * Choice of instruction set and kernel, and the run of a call on the process-wide threads.
@@ -13,8 +13,9 @@
  */
 namespace featurepool::dispatch {
 
-/** Runs a checked call with the fastest kernel that accepts it. */
-void run(const Pooling& pooling);
+/** Runs a checked call of a type in FEATUREPOOL_CALLS with the fastest kernel that accepts it. */
+template <class Call>
+void run(const Call& call);
 
 /** The tiers that this machine can run, slowest first. */
 std::vector<std::string> tiers();
@@ -28,8 +29,12 @@ void use_tier(const std::string& tier);
 /** The kernels of an operation, fastest first, "reference" last. */
 std::vector<std::string> kernels(Operation operation);
 
+/** The name of an operation, as dispatch/operations.def has it. */
+const char* operation_name(Operation operation);
+
 /** The kernel that run() would use for a call. */
-std::string kernel_for(const Pooling& pooling);
+template <class Call>
+std::string kernel_for(const Call& call);
 
 /**
  * Uses `kernel` wherever it accepts the call and the reference elsewhere; empty: what the

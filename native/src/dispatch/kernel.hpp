@@ -3,30 +3,32 @@
 #include <cstdint>
 #include <span>
 
-#include "dispatch/pooling.hpp"
+#include "dispatch/calls.hpp"
 #include "dispatch/tier.hpp"
 
 namespace featurepool {
 
 /**
- * One way to compute a pooling call.
+ * One way to compute a call.
  *
  * A call falls into independent work items; run() computes items [begin, end) and any split of the
  * items over threads gives the same bits.
  */
-struct Kernel {
+template <class Call>
+struct KernelOf {
   const char* name;
   /** Whether this kernel computes such a call. */
-  bool (*accepts)(const Pooling&);
+  bool (*accepts)(const Call&);
   /** Number of work items. */
-  std::int64_t (*items)(const Pooling&);
-  dispatch::Tiered<void(const Pooling&, Span)> run;
+  std::int64_t (*items)(const Call&);
+  dispatch::Tiered<void(const Call&, Span)> run;
 };
 
+using Kernel = KernelOf<Pooling>;
+
 /** The kernels of each operation, fastest first; what none of them accepts, the reference does. */
-std::span<const Kernel> max_forward_kernels();
-std::span<const Kernel> max_backward_kernels();
-std::span<const Kernel> avg_forward_kernels();
-std::span<const Kernel> avg_backward_kernels();
+#define FEATUREPOOL_DECLARE(name, Call) std::span<const KernelOf<Call>> name##_kernels();
+FEATUREPOOL_OPERATIONS(FEATUREPOOL_DECLARE)
+#undef FEATUREPOOL_DECLARE
 
 }  // namespace featurepool

@@ -1,13 +1,12 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
+#include "dispatch/operation.hpp"
 #include "geometry/geometry.hpp"
 
 namespace featurepool {
-
-/** What a call computes. */
-enum class Operation { max_forward, max_backward, avg_forward, avg_backward };
 
 /** Element type of a mask; the values are the C ABI's. */
 enum class MaskType : std::int32_t { none = 0, position_u8 = FPOOL_U8, plane_i32 = FPOOL_I32 };
@@ -19,10 +18,11 @@ struct Divisor {
 };
 
 /**
- * One pooling call, checked and resolved: all that a kernel sees.
+ * One pooling over the windows of a geometry, checked and resolved: all that a kernel sees.
  *
  * Forward: `input` is x, `output` is y, `mask` is written where there is one. Backward: `input` is
- * dy, `output` is dx, `mask` is read. All are dense, in the order of `layout`.
+ * dy, `output` is dx, `mask` is read; gradients that depend on values find those of the forward
+ * call in `x` and `y`. All are dense, in the order of `layout`.
  */
 struct Pooling {
   Operation operation = Operation::max_forward;
@@ -33,10 +33,19 @@ struct Pooling {
   void* output = nullptr;
   void* mask = nullptr;
   MaskType mask_type = MaskType::none;
+  const void* x = nullptr;
+  const void* y = nullptr;
   Divisor divisor;
 
-  bool backward() const {
-    return operation == Operation::max_backward || operation == Operation::avg_backward;
+  /** The reference takes one plane at a time. */
+  std::int64_t items() const { return geometry.planes(); }
+
+  /** Bytes moved; taps count too: a large window is work even where the tensors are small. */
+  double work() const {
+    const auto inputs = static_cast<double>(geometry.input_size());
+    const auto outputs = static_cast<double>(geometry.output_size());
+    const double taps = std::min(static_cast<double>(geometry.taps()), 64.0);
+    return static_cast<double>(dtype_size(dtype)) * std::max(inputs + outputs, outputs * taps / 4);
   }
 };
 

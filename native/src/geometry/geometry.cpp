@@ -3,11 +3,15 @@
 #include <algorithm>
 #include <span>
 #include <string>
+#include <utility>
 
 #include "geometry/error.hpp"
 
 namespace featurepool {
 namespace {
+
+// Bins are listed, so their number must fit memory.
+constexpr std::int64_t kMostBins = std::int64_t{1} << 24;
 
 // Positions are sums of a few extents; below this none of those sums can overflow.
 constexpr std::int64_t kLargestExtent = std::int64_t{1} << 60;
@@ -94,15 +98,57 @@ Axis resolve(std::int64_t input, const fpool_window& window, int index) {
 }  // namespace
 
 Span Axis::covering(std::int64_t i) const {
+  if (bins != nullptr) {
+    const Span* const last = bins + output;
+    const Span* const from =
+        std::partition_point(bins, last, [i](const Span& bin) { return bin.end <= i; });
+    const Span* const to =
+        std::partition_point(from, last, [i](const Span& bin) { return bin.begin <= i; });
+    return {from - bins, to - bins};
+  }
   const std::int64_t first = ceil_div(i + pad_begin - (reach() - 1), stride);
   const std::int64_t last = (i + pad_begin) / stride;
   return {std::max<std::int64_t>(0, first), std::min(output, last + 1)};
 }
 
 Span Axis::interior() const {
+  if (bins != nullptr) return {0, 0};
   const std::int64_t begin = std::min(output, ceil_div(pad_begin, stride));
   const std::int64_t end = floor_div(input - reach() + pad_begin, stride) + 1;
   return {begin, std::max(begin, std::min(output, end))};
+}
+
+std::vector<Span> adaptive_bins(std::int64_t input, std::int64_t output) {
+  std::vector<Span> bins(static_cast<std::size_t>(output));
+  // i * input overflows 64 bits where both are large.
+  using Wide = unsigned __int128;
+  const auto at = [&](std::int64_t i) { return static_cast<Wide>(i) * static_cast<Wide>(input); };
+  for (std::int64_t i = 0; i < output; ++i) {
+    const auto extent = static_cast<Wide>(output);
+    bins[static_cast<std::size_t>(i)] = {static_cast<std::int64_t>(at(i) / extent),
+                                         static_cast<std::int64_t>((at(i + 1) - 1) / extent) + 1};
+  }
+  return bins;
+}
+
+void Geometry::set_bins(int index, std::int64_t input, std::vector<Span> bins) {
+  Axis axis;
+  axis.input = input;
+  axis.output = static_cast<std::int64_t>(bins.size());
+  for (const Span& bin : bins) axis.kernel = std::max(axis.kernel, bin.size());
+  const std::int64_t step = bins.size() > 1 ? bins[1].begin - bins[0].begin : 1;
+  bool even = bins[0].begin == 0 && step > 0;
+  for (std::size_t i = 0; i < bins.size() && even; ++i) {
+    even = bins[i].size() == axis.kernel && bins[i].begin == static_cast<std::int64_t>(i) * step;
+  }
+  if (even) {
+    axis.stride = bins.size() > 1 ? step : axis.kernel;
+  } else {
+    bins_[static_cast<std::size_t>(index)] =
+        std::make_shared<const std::vector<Span>>(std::move(bins));
+    axis.bins = bins_[static_cast<std::size_t>(index)]->data();
+  }
+  axes[static_cast<std::size_t>(index)] = axis;
 }
 
 std::int64_t dtype_size(std::int32_t dtype) {
@@ -203,11 +249,12 @@ Geometry make_geometry(const fpool_tensor& x, const fpool_window& window) {
     fail(FPOOL_ERROR_INVALID_ARGUMENT, "window.padding is ", window.padding,
          "; it must be one of FPOOL_PAD_EXPLICIT (0) to FPOOL_PAD_VALID (3)");
   }
-  if (window.reserved != 0) {
-    fail(FPOOL_ERROR_INVALID_ARGUMENT, "window.reserved is ", window.reserved, "; it must be 0");
-  }
   const bool same =
       window.padding == FPOOL_PAD_SAME_UPPER || window.padding == FPOOL_PAD_SAME_LOWER;
+  if (window.adaptive != 0 && (window.padding != FPOOL_PAD_EXPLICIT || window.ceil_mode != 0)) {
+    fail(FPOOL_ERROR_INVALID_ARGUMENT, "window.adaptive is set with padding ", window.padding,
+         " and ceil_mode ", window.ceil_mode, "; bins have neither, so both must be 0");
+  }
   if (same && window.ceil_mode != 0) {
     fail(FPOOL_ERROR_INVALID_ARGUMENT, "window.ceil_mode is ", window.ceil_mode,
          "; SAME padding gives ceil(input / stride) outputs already, so it must be 0");
@@ -217,8 +264,22 @@ Geometry make_geometry(const fpool_tensor& x, const fpool_window& window) {
   geometry.batch = x.extents[0];
   geometry.channels = x.extents[1];
   const int unit_axes = FPOOL_MAX_SPATIAL_RANK - x.spatial_rank;
-  for (int i = 0; i < x.spatial_rank; ++i) {
-    geometry.axes[unit_axes + i] = resolve(x.extents[2 + i], window, i);
+  if (window.adaptive != 0) {
+    for (int i = 0; i < x.spatial_rank; ++i) {
+      const std::int64_t bins = window.kernel[i];
+      if (bins <= 0 || bins > kMostBins) {
+        fail(FPOOL_ERROR_INVALID_ARGUMENT, "output is ", bins, in_axis(i, x.spatial_rank),
+             "; it must be at least 1 and at most ", kMostBins);
+      }
+    }
+    for (int i = 0; i < x.spatial_rank; ++i) {
+      geometry.set_bins(unit_axes + i, x.extents[2 + i],
+                        adaptive_bins(x.extents[2 + i], window.kernel[i]));
+    }
+  } else {
+    for (int i = 0; i < x.spatial_rank; ++i) {
+      geometry.axes[unit_axes + i] = resolve(x.extents[2 + i], window, i);
+    }
   }
 
   std::int64_t taps = 1;

@@ -4,6 +4,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <vector>
 
 #include "featurepool/featurepool.h"
 
@@ -21,18 +23,25 @@ struct Span {
   bool empty() const { return end <= begin; }
 };
 
-/** One spatial axis of a window geometry: which input positions belong to which output position. */
+/**
+ * One spatial axis of a geometry: which input positions belong to which output position. Either
+ * windows, which a formula gives, or bins, which are listed.
+ */
 struct Axis {
   std::int64_t input = 1;
   std::int64_t output = 1;
-  std::int64_t kernel = 1;
+  std::int64_t kernel = 1;  ///< taps of a window; of bins: the most that any has
   std::int64_t stride = 1;
   std::int64_t pad_begin = 0;
   std::int64_t pad_end = 0;
   std::int64_t dilation = 1;
+  /** One span per output, begins and ends ascending; null: windows. Owned by the Geometry. */
+  const Span* bins = nullptr;
 
   /** Input position of tap 0 of the window at `o`; negative inside the begin padding. */
-  std::int64_t start(std::int64_t o) const { return o * stride - pad_begin; }
+  std::int64_t start(std::int64_t o) const {
+    return bins == nullptr ? o * stride - pad_begin : bins[o].begin;
+  }
 
   /** Input position of tap `t` of the window at `o`. */
   std::int64_t position(std::int64_t o, std::int64_t t) const { return start(o) + t * dilation; }
@@ -42,6 +51,7 @@ struct Axis {
 
   /** The taps of the window at `o` that lie inside the input. */
   Span taps(std::int64_t o) const {
+    if (bins != nullptr) return {0, bins[o].size()};
     const std::int64_t first = start(o);
     // Kernels ask once per row; without dilation, no division.
     const std::int64_t begin = first >= 0 ? 0 : in_dilations(-first);
@@ -51,17 +61,21 @@ struct Axis {
 
   /** How many taps of the window at `o` lie before the end of the end padding. */
   std::int64_t padded_taps(std::int64_t o) const {
+    if (bins != nullptr) return bins[o].size();
     return std::min(kernel, in_dilations(input + pad_end - start(o)));
   }
 
-  /** The output positions whose windows may hold input position `i` (all of them if dilation is 1).
-   */
+  /** The output positions whose windows may hold input position `i` (they do if dilation is 1). */
   Span covering(std::int64_t i) const;
 
-  /** The output positions whose windows lie wholly inside the input. */
+  /** The output positions whose windows have all `kernel` taps inside the input; none of bins. */
   Span interior() const;
 
-  bool padded() const { return pad_begin > 0 || position(output - 1, kernel - 1) >= input; }
+  /** Whether every window has all `kernel` taps inside the input. */
+  bool whole() const {
+    if (bins != nullptr) return false;
+    return pad_begin == 0 && position(output - 1, kernel - 1) < input;
+  }
 
  private:
   /** Number of dilation steps that reach over `distance` > 0, rounded up. */
@@ -70,14 +84,24 @@ struct Axis {
   }
 };
 
-/** A fixed-window pooling: batch, channels and the axes D, H, W (unit axes where the rank is less).
- */
+/** The bins of adaptive pooling: bin i of O is [floor(i I / O), floor(((i+1) I - 1) / O) + 1). */
+std::vector<Span> adaptive_bins(std::int64_t input, std::int64_t output);
+
+/** Batch, channels and the axes D, H, W (unit axes where the rank is less) of a pooling. */
 struct Geometry {
   enum { D = 0, H = 1, W = 2 };
 
   std::int64_t batch = 0;
   std::int64_t channels = 1;
   std::array<Axis, 3> axes;
+
+  /** Makes an axis one of bins; evenly spaced bins of one size become windows. */
+  void set_bins(int axis, std::int64_t input, std::vector<Span> bins);
+
+  /** Whether an axis has bins: no stride, no kernel that all windows share. */
+  bool binned() const {
+    return axes[D].bins != nullptr || axes[H].bins != nullptr || axes[W].bins != nullptr;
+  }
 
   const Axis& d() const { return axes[D]; }
   const Axis& h() const { return axes[H]; }
@@ -88,7 +112,11 @@ struct Geometry {
   std::int64_t output_plane() const { return d().output * h().output * w().output; }
   std::int64_t input_size() const { return planes() * input_plane(); }
   std::int64_t output_size() const { return planes() * output_plane(); }
+  /** Taps of a window; of bins: a bound. */
   std::int64_t taps() const { return d().kernel * h().kernel * w().kernel; }
+
+ private:
+  std::array<std::shared_ptr<const std::vector<Span>>, 3> bins_;
 };
 
 /** Size in bytes of an element; 0 for a code that is no data type. */
@@ -104,8 +132,8 @@ std::int64_t checked_byte_size(const fpool_tensor& tensor, const char* name);
 void check_tensor(const fpool_tensor* tensor, const char* name);
 
 /**
- * The geometry of `window` over a tensor of the extents of `x`, padding mode resolved and output
- * extents computed (SEMANTICS 1). Throws an Error that names the parameter that does not fit.
+ * The geometry of `window` over a tensor of the extents of `x`, padding mode or bins resolved and
+ * output extents computed. Throws an Error that names the parameter that does not fit.
  */
 Geometry make_geometry(const fpool_tensor& x, const fpool_window& window);
 

@@ -365,7 +365,7 @@ std::span<const Kernel> max_forward_kernels() {
   return kernels;
 }
 
-std::span<const Kernel> max_backward_kernels() {
+std::span<const Kernel> route_backward_kernels() {
   static const Kernel kernels[] = {
       {"gather_rows", accepts_gather_rows, InputRowItems,
        FEATUREPOOL_TIERED(max_pooling::MaxGatherRows)},

@@ -36,6 +36,7 @@ struct PlaneView {
   }
 
   static bool accepts(const Pooling& p) {
+    if (p.geometry.binned()) return false;
     return p.layout == Layout::planar || p.geometry.w().stride == 1;
   }
 

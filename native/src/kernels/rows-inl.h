@@ -750,8 +750,9 @@ HWY_INLINE void ForwardSliding(const Pooling& p, Span items, Finish finish, cons
 
 inline bool PairsAccept(const Pooling& p) {
   const Axis& w = p.geometry.w();
-  return p.layout == Layout::planar && w.kernel == 2 && w.stride == 2 && w.dilation == 1 &&
-         !w.padded() && p.geometry.d().kernel * p.geometry.h().kernel <= kLongestRun;
+  return p.layout == Layout::planar && !p.geometry.binned() && w.kernel == 2 && w.stride == 2 &&
+         w.dilation == 1 && w.whole() &&
+         p.geometry.d().kernel * p.geometry.h().kernel <= kLongestRun;
 }
 
 inline RowTiles PairsTiles(const PlaneView& view) {
@@ -870,7 +871,7 @@ HWY_INLINE void ForwardPairs(const Pooling& p, Span items, Finish finish, const 
 inline bool PlaneAccept(const Pooling& p) {
   const Geometry& g = p.geometry;
   return p.layout == Layout::planar && g.output_plane() == 1 && g.taps() == g.input_plane() &&
-         !g.d().padded() && !g.h().padded() && !g.w().padded();
+         g.d().whole() && g.h().whole() && g.w().whole();
 }
 
 inline std::int64_t PlaneItems(const Pooling& p) { return p.geometry.planes(); }

@@ -130,7 +130,13 @@ inline void list_covering(const Axis& axis, std::int64_t i, std::vector<Covering
 
 /** Most windows of one axis that hold any one input position. */
 inline std::int64_t most_covering(const Axis& axis) {
-  return std::min(axis.kernel, (axis.reach() - 1) / axis.stride + 1);
+  if (axis.bins == nullptr) return std::min(axis.kernel, (axis.reach() - 1) / axis.stride + 1);
+  std::int64_t most = 1;
+  for (std::int64_t o = 0, first = 0; o < axis.output; ++o) {
+    while (axis.bins[first].end <= axis.bins[o].begin) ++first;
+    most = std::max(most, o - first + 1);
+  }
+  return most;
 }
 
 /** Taps of one axis that an average counts for output `o`. */
@@ -142,8 +148,9 @@ inline std::int64_t counted_taps(const Axis& axis, const Divisor& divisor, std::
 inline std::int64_t uniform_divisor(const Geometry& g, const Divisor& divisor) {
   if (divisor.override_by > 0) return divisor.override_by;
   for (const Axis& axis : g.axes) {
-    const bool whole =
-        divisor.include_padding ? axis.padded_taps(axis.output - 1) == axis.kernel : !axis.padded();
+    const bool whole = divisor.include_padding && axis.bins == nullptr
+                           ? axis.padded_taps(axis.output - 1) == axis.kernel
+                           : axis.whole();
     if (!whole) return 0;
   }
   return g.taps();

@@ -111,8 +111,8 @@ Maxima<T> max_forward(const Pooling& p) {
 template Maxima<float> max_forward<float>(const Pooling& pooling);
 template Maxima<std::uint8_t> max_forward<std::uint8_t>(const Pooling& pooling);
 
-std::vector<float> max_backward(const Pooling& p,
-                                const std::vector<std::int64_t>& plane_positions) {
+std::vector<float> route_backward(const Pooling& p,
+                                  const std::vector<std::int64_t>& plane_positions) {
   const Geometry& g = p.geometry;
   const auto* const dy = static_cast<const float*>(p.input);
   std::vector<float> dx(static_cast<std::size_t>(g.input_size()), 0.0f);

@@ -23,8 +23,8 @@ template <typename T>
 Maxima<T> max_forward(const Pooling& pooling);
 
 /** `dx[position] += dy`, in the order of the outputs of a plane. */
-std::vector<float> max_backward(const Pooling& pooling,
-                                const std::vector<std::int64_t>& plane_positions);
+std::vector<float> route_backward(const Pooling& pooling,
+                                  const std::vector<std::int64_t>& plane_positions);
 
 /** Sums in f64, with what their error is measured by. */
 struct Sums {

@@ -43,8 +43,8 @@ struct Current {
   int threads = 1;
 
   std::string describe() const {
-    return std::string(operation_name(operation)) + " by kernel " + kernel + " at " + tier +
-           " with " + std::to_string(threads) + " thread(s): " + pooling_case->describe();
+    return std::string(dispatch::operation_name(operation)) + " by kernel " + kernel + " at " +
+           tier + " with " + std::to_string(threads) + " thread(s): " + pooling_case->describe();
   }
 };
 
@@ -205,20 +205,6 @@ std::string locate(const Pooling& p, std::size_t index, bool of_output) {
 
 }  // namespace
 
-const char* operation_name(Operation operation) {
-  switch (operation) {
-    case Operation::max_forward:
-      return "max_forward";
-    case Operation::max_backward:
-      return "max_backward";
-    case Operation::avg_forward:
-      return "avg_forward";
-    case Operation::avg_backward:
-      return "avg_backward";
-  }
-  return "";
-}
-
 int case_count(int usual) {
   const char* const text = std::getenv("FEATUREPOOL_TEST_CASES");
   return text == nullptr ? usual : std::atoi(text);
@@ -341,7 +327,7 @@ Pooling PoolingCase::pooling(Operation operation) const {
   pooling.layout = static_cast<Layout>(tensor_.layout);
   pooling.dtype = tensor_.dtype;
   pooling.divisor = divisor_;
-  const bool max = operation == Operation::max_forward || operation == Operation::max_backward;
+  const bool max = operation == Operation::max_forward || operation == Operation::route_backward;
   pooling.mask_type = max ? mask_ : MaskType::none;
   return pooling;
 }
@@ -386,8 +372,9 @@ bool PoolingCase::accepted_by(Operation operation, const std::string& kernel) co
 void PoolingCase::check(Operation operation, const std::string& only) const {
   Pooling p = pooling(operation);
   const Geometry& g = p.geometry;
-  const bool backward = p.backward();
-  const bool max = operation == Operation::max_forward || operation == Operation::max_backward;
+  const bool backward =
+      operation == Operation::route_backward || operation == Operation::avg_backward;
+  const bool max = operation == Operation::max_forward || operation == Operation::route_backward;
   const bool byte_results = p.dtype == FPOOL_U8 && !backward;
   const std::int64_t element = byte_results ? 1 : 4;
   const std::int64_t input_size = backward ? g.output_size() : g.input_size();
@@ -397,7 +384,7 @@ void PoolingCase::check(Operation operation, const std::string& only) const {
   Buffers& memory = buffers();
   Expected expected;
   std::vector<unsigned char> mask_bytes;
-  if (operation == Operation::max_backward) {
+  if (operation == Operation::route_backward) {
     // The mask of a forward pass over an input of these values.
     Pooling forward = p;
     std::vector<float> x(static_cast<std::size_t>(g.input_size()));
@@ -407,7 +394,7 @@ void PoolingCase::check(Operation operation, const std::string& only) const {
     mask_bytes = encode_mask(p.mask_type, maxima.plane_positions, maxima.window_positions);
     p.input = memory.input.place(static_cast<std::size_t>(input_size * 4), edge_);
     fill(static_cast<float*>(const_cast<void*>(p.input)), input_size, values_, random);
-    expected.floats = max_backward(p, maxima.plane_positions);
+    expected.floats = route_backward(p, maxima.plane_positions);
   } else if (byte_results) {
     auto* const x =
         static_cast<std::uint8_t*>(memory.input.place(static_cast<std::size_t>(input_size), edge_));

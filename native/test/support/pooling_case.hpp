@@ -17,8 +17,6 @@ enum class Values {
   lowest,    ///< nothing but -inf (0 for bytes)
 };
 
-const char* operation_name(Operation operation);
-
 /**
  * One pooling call, described fluently and checked with every kernel at every tier and thread
  * count against the oracle: maxima, masks and their gradients bit for bit, sums within

@@ -36,7 +36,8 @@ final class Descriptors {
       long[] padEnd,
       long[] dilation,
       int padding,
-      boolean ceilMode) {
+      boolean ceilMode,
+      boolean adaptive) {
     MemorySegment window = fpool_window.allocate(arena).fill(UNSET);
     for (int i = 0; i < kernel.length; i++) {
       fpool_window.kernel(window, i, kernel[i]);
@@ -48,6 +49,7 @@ final class Descriptors {
     fpool_window.spatial_rank(window, kernel.length);
     fpool_window.padding(window, padding);
     fpool_window.ceil_mode(window, ceilMode ? 1 : 0);
+    fpool_window.adaptive(window, adaptive ? 1 : 0);
     return window;
   }
 

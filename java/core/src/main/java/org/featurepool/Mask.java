@@ -70,7 +70,7 @@ public final class Mask {
 
   /**
    * Makes a mask in the smallest format that the window allows: {@link Format#COMPACT} up to 255
-   * taps, {@link Format#INT32} beyond.
+   * taps, {@link Format#INT32} beyond and for adaptive bins.
    *
    * @param arena owner of the mask's memory
    * @param window the window of the pooling
@@ -83,7 +83,8 @@ public final class Mask {
    */
   public static Mask allocate(Arena arena, Window window, Shape inputShape) {
     Objects.requireNonNull(window, "window");
-    Format format = window.taps() <= MAX_COMPACT_TAPS ? Format.COMPACT : Format.INT32;
+    boolean compact = !window.isAdaptive() && window.taps() <= MAX_COMPACT_TAPS;
+    Format format = compact ? Format.COMPACT : Format.INT32;
     return allocate(arena, format, window, inputShape);
   }
 

@@ -174,7 +174,7 @@ public final class MaxPool {
     Objects.requireNonNull(inputGradient, "inputGradient");
     mask.checkBelongsTo(window, inputGradient.shape(), "inputGradient");
     Status.check(
-        featurepool_h.fpool_max_backward(
+        featurepool_h.fpool_route_backward(
             gradient.descriptor(),
             gradient.segment(),
             mask.tensor().descriptor(),

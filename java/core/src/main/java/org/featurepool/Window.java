@@ -41,7 +41,9 @@ public final class Window {
     EXPLICIT(featurepool_h.FPOOL_PAD_EXPLICIT()),
     SAME_UPPER(featurepool_h.FPOOL_PAD_SAME_UPPER()),
     SAME_LOWER(featurepool_h.FPOOL_PAD_SAME_LOWER()),
-    VALID(featurepool_h.FPOOL_PAD_VALID());
+    VALID(featurepool_h.FPOOL_PAD_VALID()),
+    /** No windows at all but adaptive bins. */
+    ADAPTIVE(featurepool_h.FPOOL_PAD_EXPLICIT());
 
     private final int code;
 
@@ -75,10 +77,18 @@ public final class Window {
     this.dilation = dilation;
     this.padding = padding;
     this.ceilMode = ceilMode;
-    this.taps = product(kernel);
+    this.taps = padding == Padding.ADAPTIVE ? 0 : product(kernel);
     this.descriptor =
         Descriptors.window(
-                Arena.ofAuto(), kernel, stride, padBegin, padEnd, dilation, padding.code, ceilMode)
+                Arena.ofAuto(),
+                kernel,
+                stride,
+                padBegin,
+                padEnd,
+                dilation,
+                padding.code,
+                ceilMode,
+                padding == Padding.ADAPTIVE)
             .asReadOnly();
   }
 
@@ -102,11 +112,7 @@ public final class Window {
    *     their product is 2^63 or more
    */
   public static Window of(long... kernel) {
-    int rank = Objects.requireNonNull(kernel, "kernel").length;
-    if (rank < 1 || rank > MAX_RANK) {
-      throw new IllegalArgumentException(
-          "kernel has " + rank + " extents; it must have 1 (W), 2 (H, W) or 3 (D, H, W)");
-    }
+    int rank = checkRank("kernel", kernel);
     long[] extents = perAxis("kernel", 1, rank, kernel);
     long[] none = new long[rank];
     long[] ones = perAxis("dilation", 1, rank, 1);
@@ -147,13 +153,65 @@ public final class Window {
   }
 
   /**
+   * Makes the bins of adaptive pooling: whatever the input's extents, the output's are these. Bin i
+   * of O along an input of I covers {@code floor(i·I/O)} to {@code floor(((i+1)·I − 1)/O)}, both
+   * included, as in PyTorch; where O exceeds I, bins repeat elements. Stride, padding, dilation and
+   * ceil mode do not apply.
+   *
+   * @param output one to three output extents, each at least 1, outermost axis first; their number
+   *     is the window's rank
+   * @return the bins, for every operator that takes a window
+   * @throws IllegalArgumentException if there are none or more than three, or one is less than 1
+   */
+  public static Window adaptive(long... output) {
+    int rank = checkRank("output", output);
+    long[] none = new long[rank];
+    long[] ones = perAxis("dilation", 1, rank, 1);
+    return new Window(
+        perAxis("output", 1, rank, output), ones, none, none, ones, Padding.ADAPTIVE, false);
+  }
+
+  /**
+   * Makes the one bin of global pooling: the whole plane.
+   *
+   * @param rank number of spatial axes, 1 to 3
+   * @return the bin, for every operator that takes a window
+   * @throws IllegalArgumentException if the rank is another
+   */
+  public static Window global(int rank) {
+    if (rank < 1 || rank > MAX_RANK) {
+      throw new IllegalArgumentException("rank is " + rank + "; it must be 1, 2 or 3");
+    }
+    return adaptive(perAxis("output", 1, rank, 1));
+  }
+
+  /** The number of extents, 1 to 3. */
+  private static int checkRank(String name, long[] extents) {
+    int rank = Objects.requireNonNull(extents, name).length;
+    if (rank < 1 || rank > MAX_RANK) {
+      throw new IllegalArgumentException(
+          name + " has " + rank + " extents; it must have 1 (W), 2 (H, W) or 3 (D, H, W)");
+    }
+    return rank;
+  }
+
+  /** Refuses to give bins what only windows have. */
+  private void requireWindows(String what) {
+    if (padding == Padding.ADAPTIVE) {
+      throw new IllegalStateException(this + " have no " + what + "; only windows of a kernel do");
+    }
+  }
+
+  /**
    * Sets the distance between windows.
    *
    * @param stride one value per axis, or one for all, each at least 1
    * @return this window with that stride
    * @throws IllegalArgumentException if a value is less than 1 or their number is another
+   * @throws IllegalStateException if this is {@linkplain #isAdaptive() adaptive}
    */
   public Window withStride(long... stride) {
+    requireWindows("stride");
     return new Window(
         kernel,
         perAxis("stride", 1, rank(), stride),
@@ -172,6 +230,7 @@ public final class Window {
    *     dilated kernel
    * @return this window with that padding, instead of any other
    * @throws IllegalArgumentException if a value is negative or their number is another
+   * @throws IllegalStateException if this is {@linkplain #isAdaptive() adaptive}
    */
   public Window withPadding(long... padding) {
     return withPadding(padding, padding);
@@ -186,8 +245,10 @@ public final class Window {
    * @param end elements behind the input, in the same way
    * @return this window with that padding, instead of any other
    * @throws IllegalArgumentException if a value is negative or their number is another
+   * @throws IllegalStateException if this is {@linkplain #isAdaptive() adaptive}
    */
   public Window withPadding(long[] begin, long[] end) {
+    requireWindows("padding");
     return new Window(
         kernel,
         stride,
@@ -204,6 +265,7 @@ public final class Window {
    *
    * @param side where the extra element of an odd total goes
    * @return this window with that padding, instead of any other
+   * @throws IllegalStateException if this is {@linkplain #isAdaptive() adaptive}
    */
   public Window withSamePadding(SamePadding side) {
     return switch (Objects.requireNonNull(side, "side")) {
@@ -216,12 +278,14 @@ public final class Window {
    * Pads nothing (TensorFlow's and ONNX's VALID).
    *
    * @return this window without padding
+   * @throws IllegalStateException if this is {@linkplain #isAdaptive() adaptive}
    */
   public Window withValidPadding() {
     return withMode(Padding.VALID);
   }
 
   private Window withMode(Padding mode) {
+    requireWindows("padding");
     long[] none = new long[rank()];
     return new Window(kernel, stride, none, none, dilation, mode, ceilMode);
   }
@@ -232,8 +296,10 @@ public final class Window {
    * @param dilation one value per axis, or one for all, each at least 1
    * @return this window with that dilation
    * @throws IllegalArgumentException if a value is less than 1 or their number is another
+   * @throws IllegalStateException if this is {@linkplain #isAdaptive() adaptive}
    */
   public Window withDilation(long... dilation) {
+    requireWindows("dilation");
     return new Window(
         kernel,
         stride,
@@ -249,8 +315,10 @@ public final class Window {
    * inside the input or its begin padding. It excludes SAME padding.
    *
    * @return this window in ceil mode
+   * @throws IllegalStateException if this is {@linkplain #isAdaptive() adaptive}
    */
   public Window withCeilMode() {
+    requireWindows("ceil mode");
     return new Window(kernel, stride, padBegin, padEnd, dilation, padding, true);
   }
 
@@ -290,7 +358,7 @@ public final class Window {
    * Returns the extent of the kernel along an axis.
    *
    * @param axis spatial axis, outermost first
-   * @return taps along that axis, at least 1
+   * @return taps along that axis, or the output extent of adaptive bins, at least 1
    * @throws IndexOutOfBoundsException if there is no such axis
    */
   public long kernel(int axis) {
@@ -351,9 +419,18 @@ public final class Window {
   }
 
   /**
+   * Tells whether these are adaptive bins and not windows of a kernel.
+   *
+   * @return whether {@link #adaptive} or {@link #global} made this
+   */
+  public boolean isAdaptive() {
+    return padding == Padding.ADAPTIVE;
+  }
+
+  /**
    * Returns the number of taps.
    *
-   * @return the product of the kernel's extents
+   * @return the product of the kernel's extents; 0 of adaptive bins, which differ
    */
   public long taps() {
     return taps;
@@ -427,6 +504,9 @@ public final class Window {
    */
   @Override
   public String toString() {
+    if (padding == Padding.ADAPTIVE) {
+      return "adaptive bins " + Shape.join(kernel);
+    }
     String pads =
         padding == Padding.EXPLICIT
             ? Shape.join(padBegin) + " to " + Shape.join(padEnd)

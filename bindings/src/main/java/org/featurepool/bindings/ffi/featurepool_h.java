@@ -946,7 +946,7 @@ public class featurepool_h extends featurepool_h$shared {
         }
     }
 
-    private static class fpool_max_backward {
+    private static class fpool_route_backward {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             featurepool_h.C_INT,
             featurepool_h.C_POINTER,
@@ -958,7 +958,7 @@ public class featurepool_h extends featurepool_h$shared {
             featurepool_h.C_POINTER
         );
 
-        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_max_backward");
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_route_backward");
 
         public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
     }
@@ -966,43 +966,43 @@ public class featurepool_h extends featurepool_h$shared {
     /**
      * Function descriptor for:
      * {@snippet lang=c :
-     * fpool_status fpool_max_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *mask, const void *mask_data, const fpool_window *window, const fpool_tensor *dx, void *dx_data)
+     * fpool_status fpool_route_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *mask, const void *mask_data, const fpool_window *window, const fpool_tensor *dx, void *dx_data)
      * }
      */
-    public static FunctionDescriptor fpool_max_backward$descriptor() {
-        return fpool_max_backward.DESC;
+    public static FunctionDescriptor fpool_route_backward$descriptor() {
+        return fpool_route_backward.DESC;
     }
 
     /**
      * Downcall method handle for:
      * {@snippet lang=c :
-     * fpool_status fpool_max_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *mask, const void *mask_data, const fpool_window *window, const fpool_tensor *dx, void *dx_data)
+     * fpool_status fpool_route_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *mask, const void *mask_data, const fpool_window *window, const fpool_tensor *dx, void *dx_data)
      * }
      */
-    public static MethodHandle fpool_max_backward$handle() {
-        return fpool_max_backward.HANDLE;
+    public static MethodHandle fpool_route_backward$handle() {
+        return fpool_route_backward.HANDLE;
     }
 
     /**
      * Address for:
      * {@snippet lang=c :
-     * fpool_status fpool_max_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *mask, const void *mask_data, const fpool_window *window, const fpool_tensor *dx, void *dx_data)
+     * fpool_status fpool_route_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *mask, const void *mask_data, const fpool_window *window, const fpool_tensor *dx, void *dx_data)
      * }
      */
-    public static MemorySegment fpool_max_backward$address() {
-        return fpool_max_backward.ADDR;
+    public static MemorySegment fpool_route_backward$address() {
+        return fpool_route_backward.ADDR;
     }
 
     /**
      * {@snippet lang=c :
-     * fpool_status fpool_max_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *mask, const void *mask_data, const fpool_window *window, const fpool_tensor *dx, void *dx_data)
+     * fpool_status fpool_route_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *mask, const void *mask_data, const fpool_window *window, const fpool_tensor *dx, void *dx_data)
      * }
      */
-    public static int fpool_max_backward(MemorySegment dy, MemorySegment dy_data, MemorySegment mask, MemorySegment mask_data, MemorySegment window, MemorySegment dx, MemorySegment dx_data) {
-        var mh$ = fpool_max_backward.HANDLE;
+    public static int fpool_route_backward(MemorySegment dy, MemorySegment dy_data, MemorySegment mask, MemorySegment mask_data, MemorySegment window, MemorySegment dx, MemorySegment dx_data) {
+        var mh$ = fpool_route_backward.HANDLE;
         try {
             if (TRACE_DOWNCALLS) {
-                traceDowncall("fpool_max_backward", dy, dy_data, mask, mask_data, window, dx, dx_data);
+                traceDowncall("fpool_route_backward", dy, dy_data, mask, mask_data, window, dx, dx_data);
             }
             return (int)mh$.invokeExact(dy, dy_data, mask, mask_data, window, dx, dx_data);
         } catch (Error | RuntimeException ex) {

@@ -23,7 +23,7 @@ import static java.lang.foreign.MemoryLayout.PathElement.*;
  *     int32_t spatial_rank;
  *     int32_t padding;
  *     int32_t ceil_mode;
- *     int32_t reserved;
+ *     int32_t adaptive;
  * }
  * }
  */
@@ -42,7 +42,7 @@ public class fpool_window {
         featurepool_h.C_INT.withName("spatial_rank"),
         featurepool_h.C_INT.withName("padding"),
         featurepool_h.C_INT.withName("ceil_mode"),
-        featurepool_h.C_INT.withName("reserved")
+        featurepool_h.C_INT.withName("adaptive")
     ).withName("fpool_window");
 
     /**
@@ -569,48 +569,48 @@ public class fpool_window {
         struct.set(ceil_mode$LAYOUT, ceil_mode$OFFSET, fieldValue);
     }
 
-    private static final OfInt reserved$LAYOUT = (OfInt)$LAYOUT.select(groupElement("reserved"));
+    private static final OfInt adaptive$LAYOUT = (OfInt)$LAYOUT.select(groupElement("adaptive"));
 
     /**
      * Layout for field:
      * {@snippet lang=c :
-     * int32_t reserved
+     * int32_t adaptive
      * }
      */
-    public static final OfInt reserved$layout() {
-        return reserved$LAYOUT;
+    public static final OfInt adaptive$layout() {
+        return adaptive$LAYOUT;
     }
 
-    private static final long reserved$OFFSET = $LAYOUT.byteOffset(groupElement("reserved"));
+    private static final long adaptive$OFFSET = $LAYOUT.byteOffset(groupElement("adaptive"));
 
     /**
      * Offset for field:
      * {@snippet lang=c :
-     * int32_t reserved
+     * int32_t adaptive
      * }
      */
-    public static final long reserved$offset() {
-        return reserved$OFFSET;
+    public static final long adaptive$offset() {
+        return adaptive$OFFSET;
     }
 
     /**
      * Getter for field:
      * {@snippet lang=c :
-     * int32_t reserved
+     * int32_t adaptive
      * }
      */
-    public static int reserved(MemorySegment struct) {
-        return struct.get(reserved$LAYOUT, reserved$OFFSET);
+    public static int adaptive(MemorySegment struct) {
+        return struct.get(adaptive$LAYOUT, adaptive$OFFSET);
     }
 
     /**
      * Setter for field:
      * {@snippet lang=c :
-     * int32_t reserved
+     * int32_t adaptive
      * }
      */
-    public static void reserved(MemorySegment struct, int fieldValue) {
-        struct.set(reserved$LAYOUT, reserved$OFFSET, fieldValue);
+    public static void adaptive(MemorySegment struct, int fieldValue) {
+        struct.set(adaptive$LAYOUT, adaptive$OFFSET, fieldValue);
     }
 
     /**

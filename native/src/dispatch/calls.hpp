@@ -1,0 +1,4 @@
+#pragma once
+
+// The types of calls that dispatch/operations.def names.
+#include "dispatch/pooling.hpp"
