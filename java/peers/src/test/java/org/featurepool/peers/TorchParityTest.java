@@ -1,0 +1,169 @@
+package org.featurepool.peers;
+
+import java.lang.foreign.Arena;
+import java.util.SplittableRandom;
+import java.util.random.RandomGenerator;
+import org.bytedeco.pytorch.LongOptional;
+import org.bytedeco.pytorch.T_TensorTensor_T;
+import org.bytedeco.pytorch.Tensor;
+import org.bytedeco.pytorch.global.torch;
+import org.featurepool.AvgPool;
+import org.featurepool.DType;
+import org.featurepool.Mask;
+import org.featurepool.MaxPool;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.Test;
+
+/** Values, indices and gradients against libtorch on seeded random configurations. */
+class TorchParityTest {
+  private static final int PER_RANK = 200;
+  private static final Parity PARITY = new Parity("libtorch");
+
+  @AfterAll
+  static void report() {
+    PARITY.report();
+  }
+
+  private interface Check {
+    void accept(Case drawn, RandomGenerator random);
+  }
+
+  /** Runs {@code check} on configurations of ranks {@code least} to 3. */
+  private static void forEachCase(
+      String operator, int least, int perRank, Check check, Case.Feature... features) {
+    for (int rank = least; rank <= 3; rank++) {
+      for (int i = 0; i < perRank; i++) {
+        long seed = 1_000_000L * rank + i;
+        RandomGenerator random = new SplittableRandom(seed);
+        DType dtype = random.nextInt(300) == 3000 ? DType.F64 : DType.F32;
+        check.accept(Case.draw(seed, random, rank, dtype, features), random);
+        PARITY.compared(operator);
+      }
+    }
+  }
+
+  /** Values for maxima: with ties, and with infinities and NaN now and then. */
+  private static double[] maxima(RandomGenerator random, long size) {
+    return switch (random.nextInt(3)) {
+      case 0 -> Values.uniform(random, size);
+      case 1 -> Values.ties(random, size);
+      default -> Values.specials(random, size);
+    };
+  }
+
+  @Test
+  void max() {
+    forEachCase(
+        "max (values, indices, gradients)",
+        1,
+        PER_RANK,
+        TorchParityTest::checkMax,
+        Case.Feature.PADDING,
+        Case.Feature.DILATION,
+        Case.Feature.CEIL,
+        Case.Feature.SMALL_INPUT);
+  }
+
+  private static void checkMax(Case c, RandomGenerator random) {
+    try (Arena arena = Arena.ofConfined()) {
+      double[] x = maxima(random, c.shape().elementCount());
+      MaxPool pool = MaxPool.of(c.window());
+      MaxPool.Result ours =
+          pool.forwardWithMask(Values.tensor(arena, c.dtype(), c.shape(), x), arena);
+      double[] dy = Values.uniform(random, ours.output().shape().elementCount());
+      double[] indices = Values.planar(ours.mask().indices(Mask.IndexBase.PLANE, arena));
+      double[] gradient =
+          Values.planar(
+              pool.backward(
+                  Values.tensor(arena, c.dtype(), ours.output().shape(), dy), ours.mask(), arena));
+      // libtorch gives a window without a valid tap the index of its first tap in range, and routes
+      // gradient there; such windows get none here.
+      double[] theirs = dy.clone();
+      for (int i = 0; i < theirs.length; i++) {
+        if (indices[i] < 0) {
+          theirs[i] = 0;
+        }
+      }
+      Torch.Result peer =
+          Torch.runWithIndices(c.dtype(), c.sizes(), x, theirs, input -> maxPool(c, input));
+      Parity.assertSame(c, peer.values(), Values.planar(ours.output()));
+      Parity.assertClose(
+          c,
+          peer.indices(),
+          indices,
+          0,
+          i -> {
+            if (indices[i] < 0) {
+              PARITY.excused("an index for windows that hold no element");
+            }
+            return indices[i] < 0;
+          });
+      Parity.assertSame(c, peer.gradient(), gradient);
+    }
+  }
+
+  private static T_TensorTensor_T maxPool(Case c, Tensor x) {
+    return switch (c.rank()) {
+      case 1 ->
+          torch.max_pool1d_with_indices(
+              x, c.kernel(), c.stride(), c.padding(), c.dilation(), c.ceil());
+      case 2 ->
+          torch.max_pool2d_with_indices(
+              x, c.kernel(), c.stride(), c.padding(), c.dilation(), c.ceil());
+      default ->
+          torch.max_pool3d_with_indices(
+              x, c.kernel(), c.stride(), c.padding(), c.dilation(), c.ceil());
+    };
+  }
+
+  @Test
+  void average() {
+    forEachCase(
+        "average (values, gradients)",
+        1,
+        PER_RANK,
+        TorchParityTest::checkAverage,
+        Case.Feature.PADDING,
+        Case.Feature.CEIL);
+  }
+
+  private static void checkAverage(Case c, RandomGenerator random) {
+    try (Arena arena = Arena.ofConfined()) {
+      boolean includePadding = random.nextBoolean();
+      long divisor = c.rank() > 1 && random.nextInt(4) == 0 ? random.nextInt(1, 20) : 0;
+      AvgPool pool = AvgPool.of(c.window());
+      pool = includePadding ? pool.withIncludePadding() : pool;
+      pool = divisor > 0 ? pool.withDivisor(divisor) : pool;
+      double[] x = Values.uniform(random, c.shape().elementCount());
+      org.featurepool.Tensor y = pool.forward(Values.tensor(arena, c.dtype(), c.shape(), x), arena);
+      double[] dy = Values.uniform(random, y.shape().elementCount());
+      org.featurepool.Tensor dx =
+          pool.backward(Values.tensor(arena, c.dtype(), y.shape(), dy), c.shape(), arena);
+      Torch.Result peer =
+          Torch.run(
+              c.dtype(),
+              c.sizes(),
+              x,
+              dy,
+              input -> {
+                LongOptional by = divisor > 0 ? new LongOptional(divisor) : new LongOptional();
+                return switch (c.rank()) {
+                  case 1 ->
+                      torch.avg_pool1d(
+                          input, c.kernel(), c.stride(), c.padding(), c.ceil(), includePadding);
+                  case 2 ->
+                      torch.avg_pool2d(
+                          input, c.kernel(), c.stride(), c.padding(), c.ceil(), includePadding, by);
+                  default ->
+                      torch.avg_pool3d(
+                          input, c.kernel(), c.stride(), c.padding(), c.ceil(), includePadding, by);
+                };
+              });
+      // A sum over a divisor of ours may be as large as all taps.
+      double magnitude = divisor > 0 ? (double) c.taps() / divisor : 1;
+      double bound = Parity.sumBound(c.dtype(), c.taps(), Math.max(1, magnitude));
+      Parity.assertClose(c, peer.values(), Values.planar(y), bound);
+      Parity.assertClose(c, peer.gradient(), Values.planar(dx), bound * c.taps());
+    }
+  }
+}
