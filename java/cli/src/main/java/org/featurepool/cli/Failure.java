@@ -11,9 +11,11 @@ import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ParseResult;
 
 /** Tells what went wrong, on one line. */
-final class Failure
+public final class Failure
     implements CommandLine.IParameterExceptionHandler, CommandLine.IExecutionExceptionHandler {
   private static final int INTERNAL_ERROR = 1;
+
+  Failure() {}
 
   @Override
   public int handleParseException(ParameterException e, String[] args) {
@@ -62,9 +64,11 @@ final class Failure
   /**
    * What an input or output error means; the JDK's messages are often a bare file name.
    *
+   * @param e the error
    * @param file the file, or null if the error names it
+   * @return one line
    */
-  static String text(IOException e, Path file) {
+  public static String text(IOException e, Path file) {
     return switch (e) {
       case NoSuchFileException missing -> missing.getFile() + " does not exist";
       case AccessDeniedException denied -> denied.getFile() + " may not be accessed";

@@ -2,6 +2,8 @@ package org.featurepool.cli;
 
 import org.featurepool.Featurepool;
 import org.featurepool.cli.gallery.DemoCommand;
+import org.featurepool.cli.operator.BackwardCommand;
+import org.featurepool.cli.operator.PoolCommand;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExecutionException;

@@ -56,6 +56,8 @@ class MainTest {
       "--ceil",
       "--include-pad",
       "--divisor",
+      "--output",
+      "--rank",
       "--layout",
       "--threads",
       "--out",

@@ -43,6 +43,22 @@ record NpyFile(String descr, long[] extents, ByteBuffer data) {
     return values;
   }
 
+  /** Elements of any floating-point type that Java has. */
+  double[] doubles() {
+    if (descr.equals("<f4")) {
+      float[] floats = floats();
+      double[] values = new double[floats.length];
+      Arrays.setAll(values, i -> floats[i]);
+      return values;
+    }
+    if (!descr.equals("<f8")) {
+      throw new AssertionError("these are no floating-point numbers but " + descr);
+    }
+    double[] values = new double[data.remaining() / Double.BYTES];
+    data.duplicate().order(data.order()).asDoubleBuffer().get(values);
+    return values;
+  }
+
   long[] longs() {
     long[] values = new long[data.remaining() / Long.BYTES];
     data.duplicate().order(data.order()).asLongBuffer().get(values);
@@ -78,6 +94,20 @@ record NpyFile(String descr, long[] extents, ByteBuffer data) {
         ByteBuffer.allocate(values.length * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
     data.asFloatBuffer().put(values);
     return write(file, "'<f4'", false, extents, data.array());
+  }
+
+  static Path writeDoubles(Path file, double[] values, long... extents) throws IOException {
+    ByteBuffer data =
+        ByteBuffer.allocate(values.length * Double.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+    data.asDoubleBuffer().put(values);
+    return write(file, "'<f8'", false, extents, data.array());
+  }
+
+  static Path writeLongs(Path file, long[] values, long... extents) throws IOException {
+    ByteBuffer data =
+        ByteBuffer.allocate(values.length * Long.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+    data.asLongBuffer().put(values);
+    return write(file, "'<i8'", false, extents, data.array());
   }
 
   static Path writeUnsignedBytes(Path file, float[] values, long... extents) throws IOException {

@@ -1,6 +1,8 @@
 package org.featurepool.cli;
 
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 
 /**
  * Pooling as the definition says, one tap at a time, in double precision; shares no code with the
@@ -81,6 +83,19 @@ final class Oracle {
         }
       }
     }
+  }
+
+  /** Positions in its plane of the taps of output {@code o}, those inside only. */
+  int[] taps(int o) {
+    List<Integer> taps = new ArrayList<>();
+    visit(
+        o,
+        at -> {
+          if (at >= 0) {
+            taps.add(at);
+          }
+        });
+    return taps.stream().mapToInt(Integer::intValue).toArray();
   }
 
   /** Where in its plane the maximum of each window is, -1: nowhere. */

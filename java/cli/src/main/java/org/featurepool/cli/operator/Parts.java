@@ -1,10 +1,11 @@
-package org.featurepool.cli;
+package org.featurepool.cli.operator;
 
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import org.featurepool.Layout;
 import org.featurepool.Shape;
 import org.featurepool.Tensor;
+import org.featurepool.cli.Progress;
 
 /**
  * Does work on large tensors part by part, so that its progress can be told. A part is a run of

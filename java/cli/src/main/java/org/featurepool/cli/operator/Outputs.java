@@ -1,4 +1,4 @@
-package org.featurepool.cli;
+package org.featurepool.cli.operator;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -9,6 +9,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.UUID;
 import javax.imageio.ImageIO;
+import org.featurepool.cli.UsageException;
 
 /**
  * The files that a command writes: all of them appear, complete, or none does. Each is written
@@ -26,12 +27,7 @@ final class Outputs implements AutoCloseable {
    * @throws UsageException if there can be no such file
    */
   Path add(String option, Path target) {
-    if (Files.isDirectory(target)) {
-      throw new UsageException(option + " " + target + " is a folder; name a file");
-    }
-    if (Files.exists(target) && !Files.isRegularFile(target)) {
-      throw new UsageException(option + " " + target + " is no regular file; name another");
-    }
+    requireFile(option, target);
     String suffix = suffix(target);
     if (!suffix.equals("npy") && !ImageIO.getImageWritersBySuffix(suffix).hasNext()) {
       throw new UsageException(
@@ -40,6 +36,37 @@ final class Outputs implements AutoCloseable {
               + target
               + " is of no known format; its name must end in .npy or, say, .png");
     }
+    return place(option, target, suffix);
+  }
+
+  /**
+   * Says that a file of one format will be written.
+   *
+   * @param option its option, for messages
+   * @param target where it shall be; an existing file will be replaced
+   * @param ending what its name must end in, with the dot
+   * @return where to write it, until {@link #commit}
+   * @throws UsageException if there can be no such file
+   */
+  Path add(String option, Path target, String ending) {
+    requireFile(option, target);
+    String suffix = suffix(target);
+    if (!ending.equals("." + suffix)) {
+      throw new UsageException(option + " " + target + " must end in " + ending);
+    }
+    return place(option, target, suffix);
+  }
+
+  private static void requireFile(String option, Path target) {
+    if (Files.isDirectory(target)) {
+      throw new UsageException(option + " " + target + " is a folder; name a file");
+    }
+    if (Files.exists(target) && !Files.isRegularFile(target)) {
+      throw new UsageException(option + " " + target + " is no regular file; name another");
+    }
+  }
+
+  private Path place(String option, Path target, String suffix) {
     Path place = followed(target).toAbsolutePath();
     Path folder = place.getParent();
     if (!Files.isDirectory(folder)) {

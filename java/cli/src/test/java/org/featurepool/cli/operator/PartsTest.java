@@ -1,4 +1,4 @@
-package org.featurepool.cli;
+package org.featurepool.cli.operator;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;

@@ -1,8 +1,8 @@
-package org.featurepool.cli;
+package org.featurepool.cli.operator;
 
 import java.util.Arrays;
 import org.featurepool.Window;
-import picocli.CommandLine.ITypeConverter;
+import org.featurepool.cli.UsageException;
 import picocli.CommandLine.TypeConversionException;
 
 /** How the input is padded: by a rule, or by numbers. */
@@ -55,20 +55,17 @@ sealed interface Padding {
     }
   }
 
-  /** Makes padding of what picocli read. */
-  final class Converter implements ITypeConverter<Padding> {
-    @Override
-    public Padding convert(String text) {
-      for (Rule rule : Rule.values()) {
-        if (rule.name().equalsIgnoreCase(text)) {
-          return rule;
-        }
+  /** Takes a rule or numbers. */
+  static Padding parse(String text) {
+    for (Rule rule : Rule.values()) {
+      if (rule.name().equalsIgnoreCase(text)) {
+        return rule;
       }
-      if (!Values.looksNumeric(text)) {
-        throw new TypeConversionException(
-            "'" + text + "' is neither same_upper, same_lower, valid nor numbers such as 1,1,1,1");
-      }
-      return new Explicit(Values.parse(text));
     }
+    if (!Values.looksNumeric(text)) {
+      throw new TypeConversionException(
+          "'" + text + "' is neither same_upper, same_lower, valid nor numbers such as 1,1,1,1");
+    }
+    return new Explicit(Values.parse(text));
   }
 }

@@ -1,8 +1,7 @@
-package org.featurepool.cli;
+package org.featurepool.cli.operator;
 
 import java.util.Arrays;
 import java.util.stream.Collectors;
-import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.TypeConversionException;
 
 /** Whole numbers of an option, separated by commas. */
@@ -36,6 +35,7 @@ final class Values {
     return !text.isEmpty() && text.chars().noneMatch(Character::isLetter);
   }
 
+  /** Takes whole numbers, separated by commas. */
   static Values parse(String text) {
     try {
       // -1: "3," has an empty second value, which is a mistake and not one value.
@@ -43,14 +43,6 @@ final class Values {
     } catch (NumberFormatException e) {
       throw new TypeConversionException(
           "'" + text + "' is no list of whole numbers (less than 2^63) such as 3 or 3,3");
-    }
-  }
-
-  /** Makes values of what picocli read. */
-  static final class Converter implements ITypeConverter<Values> {
-    @Override
-    public Values convert(String text) {
-      return parse(text);
     }
   }
 }

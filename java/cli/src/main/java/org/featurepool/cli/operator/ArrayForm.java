@@ -1,14 +1,19 @@
-package org.featurepool.cli;
+package org.featurepool.cli.operator;
 
+import java.io.IOException;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.stream.Collectors;
 import org.featurepool.Layout;
+import org.featurepool.Npy;
 import org.featurepool.Shape;
+import org.featurepool.Tensor;
+import org.featurepool.cli.UsageException;
 
 /**
- * Which axes an array has. The window's rank r says how many axes are spatial (the last r in planar
- * order, or those before the channels in interleaved order); of N and C an array may lack N, or
- * both:
+ * Which axes an array has. The operator's rank r says how many axes are spatial (the last r in
+ * planar order, or those before the channels in interleaved order); of N and C an array may lack N,
+ * or both:
  *
  * <ul>
  *   <li>r = 1: CW or NCW;
@@ -29,15 +34,15 @@ final class ArrayForm {
    *
    * @param name the array's name, for messages
    * @param extents in memory order
-   * @param rank the window's
-   * @param kernel the window's extents as they were given, for messages
+   * @param spatial the axes that are pooled along
    */
-  static Shape shape(String name, long[] extents, int rank, Values kernel, Layout layout) {
+  static Shape shape(String name, long[] extents, Axes spatial, Layout layout) {
+    int rank = spatial.rank();
     int axes = extents.length;
     if (axes < Math.max(rank, LEAST_AXES) || axes > rank + 2) {
       throw new UsageException(
-          "%s has %d axes (%s); with --kernel %s an array has %s"
-              .formatted(name, axes, text(extents), kernel, forms(rank, layout)));
+          "%s has %d axes (%s); with %s an array has %s"
+              .formatted(name, axes, text(extents), spatial.source(), forms(rank, layout)));
     }
     long[] logical = new long[rank + 2];
     Arrays.fill(logical, 1);
@@ -67,6 +72,11 @@ final class ArrayForm {
     return axes == rank + 1 ? Arrays.copyOfRange(memory, 1, memory.length) : memory;
   }
 
+  /** Writes a tensor as an array of the given extents. */
+  static void write(Path file, Tensor tensor, long[] extents) throws IOException {
+    Npy.write(file, tensor.dtype(), extents, tensor.segment());
+  }
+
   private static String forms(int rank, Layout layout) {
     String spatial = SPATIAL.substring(SPATIAL.length() - rank);
     String image = layout == Layout.PLANAR ? "C" + spatial : spatial + "C";
@@ -74,7 +84,8 @@ final class ArrayForm {
     return rank < LEAST_AXES ? forms : "%d (%s), %s".formatted(rank, spatial, forms);
   }
 
-  private static String text(long[] extents) {
+  /** For messages: "3x224x224". */
+  static String text(long[] extents) {
     return Arrays.stream(extents).mapToObj(Long::toString).collect(Collectors.joining("x"));
   }
 }

@@ -1,0 +1,52 @@
+package org.featurepool.cli.operator;
+
+import java.util.List;
+import java.util.Locale;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import picocli.CommandLine.TypeConversionException;
+
+/** All operators. */
+final class Operators {
+  /** In the order of the help. Adding an operator is adding its class here. */
+  static final List<Operator> ALL =
+      List.of(
+          new Max("max", "the maximum of each window", Windows.FIXED),
+          new Average("avg", "the average of each window", Windows.FIXED),
+          new Max("adaptive-max", "the maximum of each bin", Windows.ADAPTIVE),
+          new Average("adaptive-avg", "the average of each bin", Windows.ADAPTIVE),
+          new Max("global-max", "the maximum of each plane", Windows.WHOLE),
+          new Average("global-avg", "the average of each plane", Windows.WHOLE));
+
+  private Operators() {}
+
+  /** The operator of a name. */
+  static Operator parse(String name) {
+    return ALL.stream()
+        .filter(operator -> operator.name().equals(name.toLowerCase(Locale.ROOT)))
+        .findAny()
+        .orElseThrow(
+            () ->
+                new TypeConversionException(
+                    "'%s' is no operator; it must be one of %s"
+                        .formatted(name, names(ALL.stream()))));
+  }
+
+  /** Every option of an operator, each once, then those that all take. */
+  static List<Option<?>> options() {
+    return Stream.concat(
+            ALL.stream().flatMap(operator -> operator.options().stream()), Options.COMMON.stream())
+        .<Option<?>>map(option -> option)
+        .distinct()
+        .toList();
+  }
+
+  /** The names of the operators that take an option. */
+  static String namesTaking(Option<?> option) {
+    return names(ALL.stream().filter(operator -> operator.options().contains(option)));
+  }
+
+  private static String names(Stream<Operator> operators) {
+    return operators.map(Operator::name).collect(Collectors.joining(", "));
+  }
+}

@@ -1,0 +1,52 @@
+package org.featurepool.cli.operator;
+
+import java.util.Collections;
+import java.util.EnumSet;
+import java.util.Set;
+import java.util.stream.Collectors;
+import org.featurepool.DType;
+
+/** Sets of types that operators take, as far as .npy files have them (bfloat16 they have not). */
+final class Types {
+  /** Of max and average pooling. */
+  static final Set<DType> F32_U8 = of(DType.F32, DType.U8);
+
+  private Types() {}
+
+  private static Set<DType> of(DType first, DType... more) {
+    return Collections.unmodifiableSet(EnumSet.of(first, more));
+  }
+
+  /** NumPy's name of a type. */
+  static String name(DType dtype) {
+    return switch (dtype) {
+      case F32 -> "float32";
+      case F64 -> "float64";
+      case F16 -> "float16";
+      case BF16 -> "bfloat16";
+      case I8 -> "int8";
+      case U8 -> "uint8";
+      case I32 -> "int32";
+      case I64 -> "int64";
+    };
+  }
+
+  /** For messages: "float32 or uint8". */
+  static String names(Set<DType> types) {
+    String joined = types.stream().map(Types::name).collect(Collectors.joining(", "));
+    int last = joined.lastIndexOf(", ");
+    return last < 0 ? joined : joined.substring(0, last) + " or " + joined.substring(last + 2);
+  }
+
+  static boolean isFloat(DType dtype) {
+    return switch (dtype) {
+      case F32, F64, F16, BF16 -> true;
+      case I8, U8, I32, I64 -> false;
+    };
+  }
+
+  /** Type of the gradients of a pooling of a type. */
+  static DType gradient(DType input) {
+    return isFloat(input) ? input : DType.F32;
+  }
+}

@@ -1,0 +1,236 @@
+package org.featurepool.cli;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.function.BiFunction;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * Every operator, forward and backward, in both layouts, through the program, against its formula.
+ */
+class OperatorTest {
+  private static final int N = 2;
+  private static final int C = 3;
+  private static final int H = 9;
+  private static final int W = 11;
+  private static final String WINDOW = "--kernel 3,2 --stride 2,1 --pad 1,0,1,1";
+
+  /**
+   * An operator with its options.
+   *
+   * @param descr type of the input
+   * @param output extents of the output in N, C, spatial order; two of a vector
+   * @param parameters trainable parameters by the name of their gradient
+   */
+  record Check(
+      String options,
+      String descr,
+      long[] output,
+      Map<String, double[]> parameters,
+      BiFunction<double[], Map<String, double[]>, double[]> forward) {
+    static Check of(String options, String descr, long[] output, Plain.Forward forward) {
+      return new Check(options, descr, output, Map.of(), (x, _) -> forward.of(x));
+    }
+
+    boolean wide() {
+      return descr.equals("<f8");
+    }
+
+    @Override
+    public String toString() {
+      return options;
+    }
+  }
+
+  @TempDir Path folder;
+
+  private static List<int[]> windows() {
+    return Plain.taps(Case.of("NCHW", "2x3x9x11", WINDOW).oracle());
+  }
+
+  private static Plain.Forward reduce(List<int[]> windows, Plain.Reduction reduction) {
+    return Plain.over(windows, C, H * W, reduction);
+  }
+
+  private static long[] nchw(long... extents) {
+    return extents;
+  }
+
+  private static List<Check> checks() {
+    List<int[]> bins = Plain.bins(H, W, 4, 5);
+    List<int[]> whole = Plain.whole(H * W);
+    long[] windowed = nchw(N, C, 5, 11);
+    return List.of(
+        Check.of("--op max " + WINDOW, "<f4", windowed, reduce(windows(), Plain::max)),
+        Check.of("--op avg " + WINDOW, "<f4", windowed, reduce(windows(), Plain::mean)),
+        Check.of(
+            "--op adaptive-max --output 4,5", "<f4", nchw(N, C, 4, 5), reduce(bins, Plain::max)),
+        Check.of(
+            "--op adaptive-avg --output 4,5", "<f4", nchw(N, C, 4, 5), reduce(bins, Plain::mean)),
+        Check.of("--op global-max", "<f4", nchw(N, C, 1, 1), reduce(whole, Plain::max)),
+        Check.of("--op global-avg", "<f4", nchw(N, C, 1, 1), reduce(whole, Plain::mean)));
+  }
+
+  @ParameterizedTest
+  @MethodSource("checks")
+  void forwardAndBackward(Check check) throws IOException {
+    double[] x = values(1, N * C * H * W);
+    double[] dy = values(2, (int) Arrays.stream(check.output()).reduce(1, (a, b) -> a * b));
+    double[] y = check.forward().apply(x, check.parameters());
+    double[] dx = Plain.gradient(at -> check.forward().apply(at, check.parameters()), x, dy);
+    Map<String, double[]> gradients = new LinkedHashMap<>();
+    check.parameters().forEach((name, at) -> gradients.put(name, gradient(check, name, x, dy)));
+
+    for (String layout : List.of("nchw", "nhwc")) {
+      boolean last = layout.equals("nhwc");
+      Path input = write("x.npy", check, x, nchw(N, C, H, W), last);
+      Path output = folder.resolve("y.npy");
+      run(List.of("pool", input, "-o", output), check, layout);
+      compare(check, "output", y, NpyFile.read(output), check.output(), last);
+
+      Path gradient = write("dy.npy", check, dy, check.output(), last);
+      Path result = folder.resolve("dx.npy");
+      run(List.of("backward", input, gradient, "-o", result), check, layout);
+      compare(check, "gradient", dx, NpyFile.read(result), nchw(N, C, H, W), last);
+      for (Map.Entry<String, double[]> entry : gradients.entrySet()) {
+        Path file = folder.resolve("dx." + entry.getKey() + ".npy");
+        compare(check, entry.getKey(), entry.getValue(), NpyFile.read(file).doubles());
+        Files.delete(file);
+      }
+    }
+  }
+
+  private static double[] gradient(Check check, String name, double[] x, double[] dy) {
+    return Plain.gradient(
+        at -> {
+          Map<String, double[]> parameters = new LinkedHashMap<>(check.parameters());
+          parameters.put(name, at);
+          return check.forward().apply(x, parameters);
+        },
+        check.parameters().get(name),
+        dy);
+  }
+
+  private void run(List<Object> files, Check check, String layout) {
+    List<Object> args = new ArrayList<>(files);
+    args.addAll(List.of(check.options().replace("FOLDER", folder.toString()).split(" ")));
+    args.addAll(List.of("--layout", layout));
+    assertEquals("", Program.run(args.toArray()).requireSuccess().out());
+  }
+
+  /** Positive, and no two alike: no ties, and roots have derivatives. */
+  private static double[] values(long seed, int count) {
+    Random random = new Random(seed);
+    double[] values = new double[count];
+    Arrays.setAll(values, i -> (float) (0.25 + i % 97 / 97.0 + random.nextInt(64) / 4096.0));
+    for (int i = count - 1; i > 0; i--) {
+      int j = random.nextInt(i + 1);
+      double moved = values[i];
+      values[i] = values[j];
+      values[j] = moved;
+    }
+    return values;
+  }
+
+  private Path write(String name, Check check, double[] values, long[] extents, boolean last)
+      throws IOException {
+    double[] ordered = last ? channelsLast(values, extents, true) : values;
+    Path file = folder.resolve(name);
+    if (check.wide()) {
+      return NpyFile.writeDoubles(file, ordered, memory(extents, last));
+    }
+    float[] floats = new float[ordered.length];
+    for (int i = 0; i < floats.length; i++) {
+      floats[i] = (float) ordered[i];
+    }
+    return NpyFile.writeFloats(file, floats, memory(extents, last));
+  }
+
+  private static long[] memory(long[] extents, boolean last) {
+    return last && extents.length == 4
+        ? new long[] {extents[0], extents[2], extents[3], extents[1]}
+        : extents;
+  }
+
+  /** From channels first to channels last, or back; vectors are the same in both. */
+  private static double[] channelsLast(double[] values, long[] extents, boolean forth) {
+    if (extents.length != 4) {
+      return values;
+    }
+    int[] order =
+        Oracle.order(true, (int) extents[0], (int) extents[1], (int) (extents[2] * extents[3]));
+    double[] moved = new double[values.length];
+    for (int i = 0; i < moved.length; i++) {
+      moved[forth ? i : order[i]] = values[forth ? order[i] : i];
+    }
+    return moved;
+  }
+
+  private static void compare(
+      Check check, String what, double[] expected, NpyFile actual, long[] extents, boolean last) {
+    assertEquals(check.descr(), actual.descr());
+    assertArrayEquals(memory(extents, last), actual.extents());
+    double[] values = actual.doubles();
+    compare(check, what, expected, last ? channelsLast(values, extents, false) : values);
+  }
+
+  private static void compare(Check check, String what, double[] expected, double[] actual) {
+    assertEquals(expected.length, actual.length, what);
+    double bound = check.wide() ? 1e-7 : 1e-4;
+    for (int i = 0; i < actual.length; i++) {
+      assertEquals(
+          expected[i], actual[i], bound * (1 + Math.abs(expected[i])), what + ", element " + i);
+    }
+  }
+
+  @Test
+  void masksOfBinsAndPlanes() throws IOException {
+    float[] x = {1, 5, 2, 0, 9, 3, 4, 7, 6, 8, 0, 1};
+    Path in = NpyFile.writeFloats(folder.resolve("x.npy"), x, 1, 3, 4);
+    Path out = folder.resolve("y.npy");
+    Path mask = folder.resolve("m.npy");
+    Program.run(
+            "pool", in, "-o", out, "--op", "adaptive-max", "--output", "2,2", "--mask-out", mask)
+        .requireSuccess();
+    assertArrayEquals(new long[] {1, 2, 2}, NpyFile.read(mask).extents());
+    // 1 5 2 0 / 9 3 4 7 / 6 8 0 1: rows 0 and 1 or 1 and 2, columns 0 and 1 or 2 and 3.
+    assertArrayEquals(new long[] {4, 7, 4, 7}, NpyFile.read(mask).longs());
+    Program.run("pool", in, "-o", out, "--op", "global-max", "--mask-out", mask).requireSuccess();
+    assertArrayEquals(new long[] {4}, NpyFile.read(mask).longs());
+  }
+
+  @Test
+  void ranksOfGlobalPooling() throws IOException {
+    float[] x = Case.values(3, 2 * 3 * 4 * 5, 100);
+    Path in = NpyFile.writeFloats(folder.resolve("x.npy"), x, 2, 3, 4, 5);
+    Path out = folder.resolve("y.npy");
+    long[][] expected = {{2, 3, 1, 1}, {2, 1, 1, 1}};
+    for (int rank = 2; rank <= 3; rank++) {
+      Program.run("pool", in, "-o", out, "--op", "global-max", "--rank", rank).requireSuccess();
+      assertArrayEquals(expected[rank - 2], NpyFile.read(out).extents());
+    }
+  }
+
+  @Test
+  void helpListsEveryOperatorWithItsOptions() {
+    String help = Program.run("pool", "--help").requireSuccess().out();
+    for (Check check : checks()) {
+      String name = check.options().split(" ")[1];
+      assertTrue(help.contains("\n  " + name + " "), name + " is not in: " + help);
+    }
+  }
+}
