@@ -22,17 +22,19 @@ constexpr std::size_t kBytes = 4096;
 enum class Call {
   output_extents,
   max_forward,
+  min_forward,
   route_backward,
   mask_expand,
   avg_forward,
   avg_backward
 };
 
-constexpr Call kCalls[] = {Call::output_extents, Call::max_forward, Call::route_backward,
-                           Call::mask_expand,    Call::avg_forward, Call::avg_backward};
+constexpr Call kCalls[] = {Call::output_extents, Call::max_forward, Call::min_forward,
+                           Call::route_backward, Call::mask_expand, Call::avg_forward,
+                           Call::avg_backward};
 
 const char* name_of(Call call) {
-  constexpr const char* names[] = {"output_extents", "max_forward", "route_backward",
+  constexpr const char* names[] = {"output_extents", "max_forward", "min_forward", "route_backward",
                                    "mask_expand",    "avg_forward", "avg_backward"};
   return names[static_cast<int>(call)];
 }
@@ -40,7 +42,8 @@ const char* name_of(Call call) {
 bool is_backward(Call call) { return call == Call::route_backward || call == Call::avg_backward; }
 
 bool has_mask(Call call) {
-  return call == Call::max_forward || call == Call::route_backward || call == Call::mask_expand;
+  return call == Call::max_forward || call == Call::min_forward || call == Call::route_backward ||
+         call == Call::mask_expand;
 }
 
 std::int64_t byte_size(const fpool_tensor& t) {
@@ -68,6 +71,9 @@ struct Operands {
         return fpool_output_extents(x_pointer, window_pointer, extents);
       case Call::max_forward:
         return fpool_max_forward(x_pointer, x_data, window_pointer, y_pointer, y_data, mask_pointer,
+                                 mask_data);
+      case Call::min_forward:
+        return fpool_min_forward(x_pointer, x_data, window_pointer, y_pointer, y_data, mask_pointer,
                                  mask_data);
       case Call::route_backward:
         return fpool_route_backward(y_pointer, y_data, mask_pointer, mask_data, window_pointer,
@@ -286,8 +292,11 @@ TEST(Abi, RefusesBadBuffers) {
            [](Operands& o) { o.y.spatial_rank = 1; }},
           {FPOOL_ERROR_UNSUPPORTED_TYPE, "{y}.layout is interleaved",
            [](Operands& o) { o.y.layout = FPOOL_INTERLEAVED; }},
-          {FPOOL_ERROR_UNSUPPORTED_TYPE, "{x}.dtype is i32",
-           [](Operands& o) { o.x.dtype = FPOOL_I32; }},
+          {FPOOL_ERROR_UNSUPPORTED_TYPE, "{x}.dtype is i64",
+           [](Operands& o) {
+             o.x.dtype = FPOOL_I64;
+             o.x.byte_size = byte_size(o.x);
+           }},
           {FPOOL_ERROR_UNSUPPORTED_TYPE, "{y}.dtype is u8",
            [](Operands& o) { o.y.dtype = FPOOL_U8; }},
       },

@@ -226,7 +226,8 @@ FPOOL_API int32_t fpool_get_threads(void);
 FPOOL_API fpool_status fpool_output_extents(const fpool_tensor* x, const fpool_window* window,
                                             int64_t* extents);
 
-/* --- max ---------------------------------------------------------------------------------------
+/* --- max and min
+ * ---------------------------------------------------------------------------------------
  */
 
 /**
@@ -236,7 +237,8 @@ FPOOL_API fpool_status fpool_output_extents(const fpool_tensor* x, const fpool_w
  * last one in row-major order); a window without a valid tap gives -inf, or the type's lowest
  * value.
  *
- * @param[in]  x,x_data       input, FPOOL_F32 or FPOOL_U8, aligned to its element
+ * @param[in]  x,x_data       input, FPOOL_F32, F64, F16, BF16, I8, U8 or I32, aligned to its
+ * element
  * @param[in]  window         the window
  * @param[in]  y,y_data       output of the extents of fpool_output_extents(), same type and layout
  * @param[in]  mask,mask_data position of each maximum, of the extents and layout of `y`: FPOOL_U8
@@ -249,15 +251,31 @@ FPOOL_API fpool_status fpool_max_forward(const fpool_tensor* x, const void* x_da
                                          const fpool_tensor* mask, void* mask_data);
 
 /**
- * Gradient of every pooling that selects one tap (max, min, median, stochastic in training):
- * `dx[mask] += dy`, zero elsewhere; entries without a position are
- * skipped. Bit-identical for every number of threads.
+ * Min pooling: as fpool_max_forward() with the order reversed. A window without a valid tap gives
+ * +inf, or the type's highest value.
  *
- * @param[in] dy,dy_data     gradient of the output, FPOOL_F32
+ * @param[in]  x,x_data       input, FPOOL_F32, F64, F16, BF16, I8, U8 or I32, aligned to its
+ * element
+ * @param[in]  window         the window
+ * @param[in]  y,y_data       output of the extents of fpool_output_extents(), same type and layout
+ * @param[in]  mask,mask_data position of each minimum, as of fpool_max_forward(). Both NULL: no
+ *                            mask.
+ */
+FPOOL_API fpool_status fpool_min_forward(const fpool_tensor* x, const void* x_data,
+                                         const fpool_window* window,           //
+                                         const fpool_tensor* y, void* y_data,  //
+                                         const fpool_tensor* mask, void* mask_data);
+
+/**
+ * Gradient of every pooling that selects one tap (max, min, median, stochastic in training):
+ * `dx[mask] += dy`, zero elsewhere; entries without a position are skipped. F16 and BF16 gradients
+ * are added in f32 and rounded once. Bit-identical for every number of threads.
+ *
+ * @param[in] dy,dy_data     gradient of the output, FPOOL_F32, F64, F16 or BF16
  * @param[in] mask,mask_data the mask of the forward call
  * @param[in] window         the window of the forward call
- * @param[in] dx,dx_data     gradient of the input, of the extents and layout of the forward call's
- * `x`; overwritten
+ * @param[in] dx,dx_data     gradient of the input, of the type of `dy` and the extents and layout
+ * of the forward call's `x`; overwritten
  */
 FPOOL_API fpool_status fpool_route_backward(const fpool_tensor* dy, const void* dy_data,
                                             const fpool_tensor* mask, const void* mask_data,
@@ -283,11 +301,12 @@ FPOOL_API fpool_status fpool_mask_expand(const fpool_tensor* x, const fpool_wind
  */
 
 /**
- * Average pooling: sum over the window's taps inside the input, divided as `average` says. u8 sums
- * are exact and round half to even; a quotient beyond the type's range saturates. A window whose
- * divisor is 0 (no tap inside the input) gives NaN, or 0 for integers.
+ * Average pooling: sum over the window's taps inside the input, divided as `average` says. F16 and
+ * BF16 sums are taken in f32 and rounded once. Sums of integers are exact and their quotients round
+ * half to even; a quotient beyond the type's range saturates. A window whose divisor is 0 (no tap
+ * inside the input) gives NaN, or 0 for integers.
  *
- * @param[in] x,x_data input, FPOOL_F32 or FPOOL_U8, aligned to its element
+ * @param[in] x,x_data input, FPOOL_F32, F64, F16, BF16, I8 or U8, aligned to its element
  * @param[in] window   the window
  * @param[in] average  the divisor
  * @param[in] y,y_data output of the extents of fpool_output_extents(), same type and layout
@@ -297,13 +316,14 @@ FPOOL_API fpool_status fpool_avg_forward(const fpool_tensor* x, const void* x_da
                                          const fpool_tensor* y, void* y_data);
 
 /**
- * Gradient of average pooling: every tap inside the input gets `dy / divisor`, accumulated.
+ * Gradient of average pooling: every tap inside the input gets `dy / divisor`, accumulated; of F16
+ * and BF16 in f32, rounded once.
  *
- * @param[in] dy,dy_data gradient of the output, FPOOL_F32
+ * @param[in] dy,dy_data gradient of the output, FPOOL_F32, F64, F16 or BF16
  * @param[in] window     the window of the forward call
  * @param[in] average    the divisor of the forward call
- * @param[in] dx,dx_data gradient of the input, of the extents and layout of the forward call's `x`;
- *                       overwritten
+ * @param[in] dx,dx_data gradient of the input, of the type of `dy` and the extents and layout of
+ *                       the forward call's `x`; overwritten
  */
 FPOOL_API fpool_status fpool_avg_backward(const fpool_tensor* dy, const void* dy_data,
                                           const fpool_window* window, const fpool_average* average,

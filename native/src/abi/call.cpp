@@ -158,7 +158,7 @@ void forward(Pooling pooling, const Buffer& x, const Buffer& y, const Buffer* ma
 void backward(Pooling pooling, const Buffer& dy, const Buffer* mask, const Buffer& dx) {
   const Extents extents = output_extents(pooling.geometry, dx.tensor->spatial_rank);
   check_buffer(dy);
-  check_dtype(dy, {FPOOL_F32});
+  check_dtype(dy, {dx.tensor->dtype});
   check_shape(dy, *dx.tensor, extents.data(), kOutputOf);
   check_apart(dx, dy);
   pooling.input = dy.data;

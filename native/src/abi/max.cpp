@@ -1,24 +1,40 @@
-// The C ABI: max pooling, masks, and the gradient of all poolings that select one tap.
+// The C ABI: max and min pooling, masks, and the gradient of all poolings that select one tap.
 
 #include "abi/call.hpp"
 #include "abi/mask.hpp"
 
 using namespace featurepool;
 
+namespace {
+
+/** Max or min pooling, with positions where there is a mask. */
+fpool_status select_forward(Operation operation, const Buffer& x, const fpool_window* window,
+                            const Buffer& y, const Buffer& mask) {
+  return guard([&] {
+    check_buffer(x);
+    check_dtype(x, {FPOOL_F32, FPOOL_F64, FPOOL_F16, FPOOL_BF16, FPOOL_I8, FPOOL_U8, FPOOL_I32});
+    const auto pooling = make_pooling(operation, *x.tensor, window);
+    const bool with_mask = mask.tensor != nullptr || mask.data != nullptr;
+    forward(pooling, x, y, with_mask ? &mask : nullptr);
+  });
+}
+
+}  // namespace
+
 extern "C" {
 
 fpool_status fpool_max_forward(const fpool_tensor* x, const void* x_data,
                                const fpool_window* window, const fpool_tensor* y, void* y_data,
                                const fpool_tensor* mask, void* mask_data) {
-  return guard([&] {
-    const Buffer input{"x", x, x_data};
-    check_buffer(input);
-    check_dtype(input, {FPOOL_F32, FPOOL_U8});
-    const auto pooling = make_pooling(Operation::max_forward, *x, window);
-    const Buffer positions{"mask", mask, mask_data};
-    const bool with_mask = mask != nullptr || mask_data != nullptr;
-    forward(pooling, input, {"y", y, y_data}, with_mask ? &positions : nullptr);
-  });
+  return select_forward(Operation::max_forward, {"x", x, x_data}, window, {"y", y, y_data},
+                        {"mask", mask, mask_data});
+}
+
+fpool_status fpool_min_forward(const fpool_tensor* x, const void* x_data,
+                               const fpool_window* window, const fpool_tensor* y, void* y_data,
+                               const fpool_tensor* mask, void* mask_data) {
+  return select_forward(Operation::min_forward, {"x", x, x_data}, window, {"y", y, y_data},
+                        {"mask", mask, mask_data});
 }
 
 fpool_status fpool_route_backward(const fpool_tensor* dy, const void* dy_data,
@@ -28,7 +44,7 @@ fpool_status fpool_route_backward(const fpool_tensor* dy, const void* dy_data,
   return guard([&] {
     const Buffer gradient{"dx", dx, dx_data};
     check_buffer(gradient);
-    check_dtype(gradient, {FPOOL_F32});
+    check_dtype(gradient, {FPOOL_F32, FPOOL_F64, FPOOL_F16, FPOOL_BF16});
     const auto pooling = make_pooling(Operation::route_backward, *dx, window);
     const Buffer positions{"mask", mask, mask_data};
     backward(pooling, {"dy", dy, dy_data}, &positions, gradient);

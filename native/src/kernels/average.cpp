@@ -362,6 +362,7 @@ using namespace HWY_NAMESPACE::average_pooling;  // the functions that decide ar
 /** u8: sums must convert exactly to f32, and quotients must keep halves apart from near halves. */
 bool accepts_sums(const Pooling& p) {
   constexpr std::int64_t kMost = 1 << 15;
+  if (!has_type<float, std::uint8_t>(p)) return false;
   return p.dtype != FPOOL_U8 || (p.geometry.taps() <= kMost && p.divisor.override_by <= kMost);
 }
 
@@ -381,7 +382,10 @@ bool accepts_interleaved_taps(const Pooling& p) {
   return accepts_sums(p) && p.layout == Layout::interleaved && p.geometry.taps() <= kMostListedTaps;
 }
 
+bool accepts_spread_rows(const Pooling& p) { return has_type<float>(p) && RowsAccept(p); }
+
 bool accepts_spread_interleaved(const Pooling& p) {
+  if (!has_type<float>(p)) return false;
   std::int64_t windows = 1;
   for (const Axis& axis : p.geometry.axes) {
     windows *= most_covering(axis);
@@ -407,7 +411,7 @@ std::span<const Kernel> avg_forward_kernels() {
 
 std::span<const Kernel> avg_backward_kernels() {
   static const Kernel kernels[] = {
-      {"spread_rows", RowsAccept, InputRowItems,
+      {"spread_rows", accepts_spread_rows, InputRowItems,
        FEATUREPOOL_TIERED(average_pooling::AvgSpreadRows)},
       {"spread_interleaved", accepts_spread_interleaved, InterleavedInputItems,
        FEATUREPOOL_TIERED(average_pooling::AvgSpreadInterleaved)},

@@ -256,7 +256,9 @@ namespace {
 using namespace HWY_NAMESPACE;
 using namespace HWY_NAMESPACE::max_pooling;  // the functions that decide are the same in every tier
 
-bool without_mask(const Pooling& p) { return p.mask_type == MaskType::none; }
+bool fast_type(const Pooling& p) { return has_type<float, std::uint8_t>(p); }
+
+bool without_mask(const Pooling& p) { return fast_type(p) && p.mask_type == MaskType::none; }
 
 // The second look at a plane goes through the scan of a row of windows.
 bool accepts_plane(const Pooling& p) {
@@ -293,7 +295,7 @@ auto with_scan(const Pooling& p, const F& f) {
 }
 
 bool accepts_planar_taps(const Pooling& p) {
-  return p.layout == Layout::planar && RowsAccept(p) &&
+  return fast_type(p) && p.layout == Layout::planar && RowsAccept(p) &&
          with_scan(p, []<class S>(const PlaneView& view) { return PlanarScan<S>::Accepts(view); });
 }
 
@@ -311,9 +313,9 @@ bool accepts_sliding_positions(const Pooling& p) {
   const bool slides = g.d().kernel == 1 && g.h().stride == 1 && g.w().stride == 1 &&
                       g.h().dilation == 1 && g.w().dilation == 1;
   // Of an interleaved tensor, the exact scan of rows with a NaN knows positions in the window only.
-  const bool known =
-      p.layout == Layout::planar ? !without_mask(p) : p.mask_type == MaskType::position_u8;
-  return slides && known && g.taps() > kMostPositionTaps && RowsAccept(p) &&
+  const bool known = p.layout == Layout::planar ? p.mask_type != MaskType::none
+                                                : p.mask_type == MaskType::position_u8;
+  return fast_type(p) && slides && known && g.taps() > kMostPositionTaps && RowsAccept(p) &&
          with_scan(
              p, []<class S>(const PlaneView& view) { return SlidingPositions<S>::Accepts(view); });
 }
@@ -325,7 +327,7 @@ std::int64_t sliding_positions_items(const Pooling& p) {
 }
 
 bool accepts_interleaved_taps(const Pooling& p) {
-  return p.layout == Layout::interleaved && p.geometry.taps() <= kMostListedTaps;
+  return fast_type(p) && p.layout == Layout::interleaved && p.geometry.taps() <= kMostListedTaps;
 }
 
 // Gathering looks at every window that holds an element, scattering at every output once: beyond
@@ -338,7 +340,7 @@ bool few_windows(const Pooling& p) {
     windows *= most_covering(axis);
     if (windows > kMostGatheredWindows) return false;
   }
-  return p.mask_type == MaskType::position_u8;
+  return has_type<float>(p) && p.mask_type == MaskType::position_u8;
 }
 
 bool accepts_gather_rows(const Pooling& p) { return few_windows(p) && RowsAccept(p); }
@@ -364,6 +366,8 @@ std::span<const Kernel> max_forward_kernels() {
   };
   return kernels;
 }
+
+std::span<const Kernel> min_forward_kernels() { return {}; }
 
 std::span<const Kernel> route_backward_kernels() {
   static const Kernel kernels[] = {

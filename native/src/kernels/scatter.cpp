@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/plane_view.hpp"
+
 namespace featurepool {
 namespace {
 
@@ -35,11 +37,8 @@ void for_each_window(const Geometry& g, const Visit& visit) {
   std::int64_t output = 0;
   for (std::int64_t d = 0; d < g.d().output; ++d) {
     for (std::int64_t h = 0; h < g.h().output; ++h) {
-      std::int64_t start =
-          (g.d().start(d) * g.h().input + g.h().start(h)) * g.w().input - g.w().pad_begin;
-      for (std::int64_t w = 0; w < g.w().output; ++w, start += g.w().stride) {
-        visit(output++, start);
-      }
+      const std::int64_t row = (g.d().start(d) * g.h().input + g.h().start(h)) * g.w().input;
+      for (std::int64_t w = 0; w < g.w().output; ++w) visit(output++, row + g.w().start(w));
     }
   }
 }
@@ -81,7 +80,7 @@ void scatter_channels(const Geometry& g, const float* dy, float* dx, std::int64_
 
 }  // namespace
 
-bool accepts_scatter(const Pooling&) { return true; }
+bool accepts_scatter(const Pooling& p) { return has_type<float>(p); }
 
 std::int64_t scatter_items(const Pooling& p) { return p.geometry.batch * channel_blocks(p); }
 

@@ -31,6 +31,12 @@ constexpr T lowest() {
                                               : std::numeric_limits<T>::lowest();
 }
 
+template <typename T>
+constexpr T highest() {
+  return std::numeric_limits<T>::has_infinity ? std::numeric_limits<T>::infinity()
+                                              : std::numeric_limits<T>::max();
+}
+
 /** Calls `visit(output, d, h, w)` for every output position of a plane, in row-major order. */
 template <typename Visit>
 void for_each_output(const Geometry& g, Visit visit) {

@@ -11,11 +11,12 @@ import org.featurepool.bindings.ffi.featurepool_h;
  *
  * <p>The divisor is the number of taps inside the input; or, {@linkplain #withIncludePadding() with
  * padding included}, the number of taps inside the input and its padding (never those that ceil
- * mode hangs over the end); or {@linkplain #withDivisor a number of yours}. {@link DType#F32}
- * results are within 2 ulp·sqrt(k) of the exact ones for windows of k taps; {@link DType#U8} sums
- * are exact, and quotients round half to even. A NaN stays inside the windows that hold it. A
- * window that holds no element of the input, possible with dilation, gives NaN, or 0 for {@link
- * DType#U8}, unless its divisor is not 0.
+ * mode hangs over the end); or {@linkplain #withDivisor a number of yours}. {@link DType#F32} and
+ * {@link DType#F64} results are within 2 ulp·sqrt(k) of the exact ones for windows of k taps;
+ * {@link DType#F16} and {@link DType#BF16} are summed in f32 and rounded once; sums of integers are
+ * exact, and their quotients round half to even and saturate. A NaN stays inside the windows that
+ * hold it. A window that holds no element of the input, possible with dilation, gives NaN, or 0 for
+ * integers, unless its divisor is not 0.
  *
  * <p>Source: seeds 000, 001, 003 and 004; padding and divisor are PyTorch's {@code
  * count_include_pad} and {@code divisor_override}.
@@ -84,7 +85,7 @@ public final class AvgPool {
   /**
    * Pools a tensor into a new one.
    *
-   * @param x input, {@link DType#F32} or {@link DType#U8}, of the window's rank
+   * @param x input, any type but {@link DType#I32} and {@link DType#I64}, of the window's rank
    * @param arena owner of the output's memory
    * @return output of the input's type and {@link Window#outputShape}
    * @throws IllegalArgumentException if the window does not fit the input or the type is another
@@ -99,7 +100,7 @@ public final class AvgPool {
   /**
    * Pools a tensor into an existing one; allocates nothing.
    *
-   * @param x input, {@link DType#F32} or {@link DType#U8}, of the window's rank
+   * @param x input, any type but {@link DType#I32} and {@link DType#I64}, of the window's rank
    * @param out output of the input's type and {@link Window#outputShape}; overwritten
    * @throws IllegalArgumentException if the window does not fit the input, the type is another, or
    *     {@code out} has another type or shape, is read-only or overlaps {@code x}
@@ -120,11 +121,11 @@ public final class AvgPool {
   /**
    * Spreads the gradient of the output over the windows, into a new tensor.
    *
-   * @param gradient gradient of the output, {@link DType#F32}
+   * @param gradient gradient of the output, of a floating-point type
    * @param inputShape shape of the forward call's input
    * @param arena owner of the memory of the input's gradient
-   * @return gradient of the input, {@link DType#F32}, of {@code inputShape}: at every element, the
-   *     sum of gradient / divisor over the windows that hold it
+   * @return gradient of the input, of the gradient's type and {@code inputShape}: at every element,
+   *     the sum of gradient / divisor over the windows that hold it
    * @throws IllegalArgumentException if the window does not fit {@code inputShape}, or {@code
    *     gradient} has another type or shape than the output
    */
@@ -140,8 +141,8 @@ public final class AvgPool {
    * Spreads the gradient of the output over the windows, into an existing tensor; allocates nothing
    * on the Java heap.
    *
-   * @param gradient gradient of the output, {@link DType#F32}
-   * @param inputGradient gradient of the input, {@link DType#F32}, of the shape of the forward
+   * @param gradient gradient of the output, of a floating-point type
+   * @param inputGradient gradient of the input, of the gradient's type and the shape of the forward
    *     call's input; overwritten: at every element, the sum of gradient / divisor over the windows
    *     that hold it
    * @throws IllegalArgumentException if the window does not fit {@code inputGradient}, {@code

@@ -5,8 +5,8 @@ import org.featurepool.bindings.ffi.featurepool_h;
 /**
  * Type of the elements of a tensor, in the machine's byte order.
  *
- * <p>Max and average pooling take {@link #F32} and {@link #U8} forward and {@link #F32} backward;
- * masks are {@link #U8} or {@link #I32}, expanded indices {@link #I64}.
+ * <p>Each operator says which types it takes; gradients are of floating-point types. Masks are
+ * {@link #U8} or {@link #I32}, expanded indices {@link #I64}.
  */
 public enum DType {
   /** IEEE 754 binary32, Java's {@code float}. */

@@ -4,9 +4,10 @@
  * <p>A {@link org.featurepool.Tensor} is a view of off-heap memory with a {@link
  * org.featurepool.DType} and a {@link org.featurepool.Shape}; the {@link java.lang.foreign.Arena}
  * of the caller owns the memory. A {@link org.featurepool.Window} says which elements are pooled
- * together, and the operators {@link org.featurepool.MaxPool} and {@link org.featurepool.AvgPool}
- * pool them, forward and backward. All of these are immutable and may be shared between threads;
- * the memory behind a tensor may be used by the threads that its arena allows.
+ * together, and the operators, such as {@link org.featurepool.MaxPool} and {@link
+ * org.featurepool.AvgPool}, pool them, forward and backward. All of these are immutable and may be
+ * shared between threads; the memory behind a tensor may be used by the threads that its arena
+ * allows.
  *
  * <h2>Errors</h2>
  *

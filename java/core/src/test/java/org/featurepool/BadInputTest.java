@@ -33,6 +33,7 @@ class BadInputTest {
   private final List<Tensor> outputs = new ArrayList<>();
 
   private final MaxPool max = MaxPool.of(K2_S2);
+  private final MinPool min = MinPool.of(K2_S2);
   private final AvgPool average = AvgPool.of(K2_S2);
   private final Tensor x = Tensor.allocate(arena, DType.F32, INPUT);
   private final Tensor out = canary(DType.F32, OUTPUT);
@@ -426,15 +427,30 @@ class BadInputTest {
   @ParameterizedTest
   @EnumSource(
       value = DType.class,
-      names = {"F32", "U8"},
-      mode = EnumSource.Mode.EXCLUDE)
+      names = {"I32", "I64"})
   void unsupportedTypes(DType dtype) {
     Tensor input = Tensor.allocate(arena, dtype, INPUT);
     Tensor output = canary(dtype, OUTPUT);
     String name = dtype.name().toLowerCase(Locale.ROOT);
-    assertRefused(() -> max.forward(input, output), "x.dtype is " + name, "f32 or u8");
-    assertRefused(() -> max.forward(input, arena), "x.dtype is " + name, "f32 or u8");
-    assertRefused(() -> average.forward(input, output), "x.dtype is " + name, "f32 or u8");
+    assertRefused(() -> average.forward(input, output), "x.dtype is " + name, "i8 or u8");
+    if (dtype == DType.I64) {
+      assertRefused(() -> max.forward(input, output), "x.dtype is i64", "u8 or i32");
+      assertRefused(() -> max.forward(input, arena), "x.dtype is i64", "u8 or i32");
+      assertRefused(() -> min.forward(input, output), "x.dtype is i64", "u8 or i32");
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(
+      value = DType.class,
+      names = {"I8", "U8", "I32", "I64"})
+  void gradientsOfIntegers(DType dtype) {
+    Tensor integers = canary(dtype, OUTPUT);
+    Tensor output = canary(dtype, INPUT);
+    String name = "dtype is " + dtype.name().toLowerCase(Locale.ROOT);
+    assertRefused(() -> max.backward(integers, mask, output), name, "f16 or bf16");
+    assertRefused(() -> min.backward(integers, mask, output), name, "f16 or bf16");
+    assertRefused(() -> average.backward(integers, output), name, "f16 or bf16");
   }
 
   @Test
@@ -451,6 +467,9 @@ class BadInputTest {
     assertRefused(() -> max.backward(gradient, mask, byteGradient), "inputGradient.dtype is u8");
     assertRefused(() -> average.backward(gradient, byteGradient), "inputGradient.dtype is u8");
     assertRefused(() -> average.backward(bytes, INPUT, arena), "dtype is u8", "must be f32");
+    Tensor doubles = canary(DType.F64, OUTPUT);
+    assertRefused(() -> max.backward(doubles, mask, inputGradient), "dtype is f64", "must be f32");
+    assertRefused(() -> average.backward(doubles, inputGradient), "dtype is f64", "must be f32");
   }
 
   @Test

@@ -30,13 +30,25 @@ final class TestTensors {
     Tensor tensor = blank(arena, dtype, shape);
     for (int i = 0; i < planar.length; i++) {
       int at = place(shape, i);
-      if (dtype == DType.U8) {
-        tensor.segment().set(ValueLayout.JAVA_BYTE, at, (byte) (int) planar[i]);
-      } else {
-        tensor.segment().setAtIndex(ValueLayout.JAVA_FLOAT, at, planar[i]);
+      float value = planar[i];
+      MemorySegment memory = tensor.segment();
+      // Not by Tensor.set(): the conversions here are the oracle's own.
+      switch (dtype) {
+        case F32 -> memory.setAtIndex(ValueLayout.JAVA_FLOAT, at, value);
+        case F64 -> memory.setAtIndex(ValueLayout.JAVA_DOUBLE, at, value);
+        case F16 -> memory.setAtIndex(ValueLayout.JAVA_SHORT, at, Float.floatToFloat16(value));
+        case BF16 -> memory.setAtIndex(ValueLayout.JAVA_SHORT, at, upperHalf(value));
+        case I8, U8 -> memory.set(ValueLayout.JAVA_BYTE, at, (byte) (int) value);
+        case I32 -> memory.setAtIndex(ValueLayout.JAVA_INT, at, (int) value);
+        case I64 -> memory.setAtIndex(ValueLayout.JAVA_LONG, at, (long) value);
       }
     }
     return tensor;
+  }
+
+  /** The upper half of a float's bits: a bfloat16, exact if the lower half is empty. */
+  private static short upperHalf(float value) {
+    return (short) (Float.floatToRawIntBits(value) >>> 16);
   }
 
   /** A tensor filled with a pattern that no result has. */

@@ -946,6 +946,72 @@ public class featurepool_h extends featurepool_h$shared {
         }
     }
 
+    private static class fpool_min_forward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_INT,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_min_forward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * fpool_status fpool_min_forward(const fpool_tensor *x, const void *x_data, const fpool_window *window, const fpool_tensor *y, void *y_data, const fpool_tensor *mask, void *mask_data)
+     * }
+     */
+    public static FunctionDescriptor fpool_min_forward$descriptor() {
+        return fpool_min_forward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * fpool_status fpool_min_forward(const fpool_tensor *x, const void *x_data, const fpool_window *window, const fpool_tensor *y, void *y_data, const fpool_tensor *mask, void *mask_data)
+     * }
+     */
+    public static MethodHandle fpool_min_forward$handle() {
+        return fpool_min_forward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * fpool_status fpool_min_forward(const fpool_tensor *x, const void *x_data, const fpool_window *window, const fpool_tensor *y, void *y_data, const fpool_tensor *mask, void *mask_data)
+     * }
+     */
+    public static MemorySegment fpool_min_forward$address() {
+        return fpool_min_forward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * fpool_status fpool_min_forward(const fpool_tensor *x, const void *x_data, const fpool_window *window, const fpool_tensor *y, void *y_data, const fpool_tensor *mask, void *mask_data)
+     * }
+     */
+    public static int fpool_min_forward(MemorySegment x, MemorySegment x_data, MemorySegment window, MemorySegment y, MemorySegment y_data, MemorySegment mask, MemorySegment mask_data) {
+        var mh$ = fpool_min_forward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_min_forward", x, x_data, window, y, y_data, mask, mask_data);
+            }
+            return (int)mh$.invokeExact(x, x_data, window, y, y_data, mask, mask_data);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class fpool_route_backward {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             featurepool_h.C_INT,
