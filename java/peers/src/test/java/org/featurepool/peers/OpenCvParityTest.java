@@ -15,6 +15,7 @@ import org.featurepool.AvgPool;
 import org.featurepool.DType;
 import org.featurepool.Layout;
 import org.featurepool.MaxPool;
+import org.featurepool.MinPool;
 import org.featurepool.Shape;
 import org.featurepool.Tensor;
 import org.featurepool.Window;
@@ -50,6 +51,13 @@ class OpenCvParityTest {
 
     long taps() {
       return (long) k * kw;
+    }
+
+    /** Whether a planar position is so near the border that a window of that half hangs over. */
+    boolean nearBorder(int position, int half) {
+      int row = position / width % height;
+      int column = position % width;
+      return row < half || column < half || row >= height - half || column >= width - half;
     }
   }
 
@@ -183,6 +191,27 @@ class OpenCvParityTest {
             return;
           }
           Parity.assertClose(p, theirs, ours, 0);
+        });
+  }
+
+  @Test
+  void minIsErosion() {
+    forEachPicture(
+        "min (erode)",
+        false,
+        31,
+        (p, x, arena) -> {
+          Tensor y =
+              MinPool.of(p.window()).forward(Values.tensor(arena, p.dtype(), p.shape(), x), arena);
+          double[] theirs =
+              filter(
+                  p,
+                  x,
+                  (from, to) -> {
+                    opencv_imgproc.erode(from, to, rectangle(p));
+                    return to;
+                  });
+          Parity.assertSame(p, theirs, Values.planar(y));
         });
   }
 }
