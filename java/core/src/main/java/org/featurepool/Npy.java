@@ -1,12 +1,14 @@
 package org.featurepool;
 
 import java.io.IOException;
+import java.io.InputStream;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
+import java.nio.channels.WritableByteChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -140,8 +142,29 @@ public final class Npy {
     Objects.requireNonNull(arena, "arena");
     try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
       MemorySegment mapped = channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena);
-      return new Parser(file, mapped).array(arena);
+      return new Parser(file.toString(), mapped).array(arena);
     }
+  }
+
+  /**
+   * Reads an array from a stream, such as an entry of an {@code .npz} archive.
+   *
+   * @param name what messages call the array
+   * @param stream the bytes of an {@code .npy} file, less than 2 GB, read to their end; not closed
+   * @param arena owner of the array's memory
+   * @return the array, read-only
+   * @throws NpyException as {@link #map} does
+   * @throws IOException if the stream cannot be read
+   * @throws IllegalStateException if the arena is closed
+   * @throws WrongThreadException if the arena is confined to another thread
+   * @throws OutOfMemoryError if the memory cannot be had
+   */
+  public static Array read(String name, InputStream stream, Arena arena) throws IOException {
+    Objects.requireNonNull(name, "name");
+    Objects.requireNonNull(arena, "arena");
+    MemorySegment bytes = MemorySegment.ofArray(stream.readAllBytes());
+    MemorySegment copy = arena.allocate(bytes.byteSize(), DATA_ALIGNMENT).copyFrom(bytes);
+    return new Parser(name, copy.asReadOnly()).array(arena);
   }
 
   /**
@@ -171,6 +194,41 @@ public final class Npy {
   public static void write(Path file, DType dtype, long[] extents, MemorySegment segment)
       throws IOException {
     Objects.requireNonNull(file, "file");
+    String dictionary = dictionary(dtype, extents, segment);
+    AtomicFile.write(file, channel -> write(channel, dictionary, segment));
+  }
+
+  /**
+   * Writes an array to a channel, such as an entry of an {@code .npz} archive.
+   *
+   * @param channel where to; not closed
+   * @param array the array, of any type but {@link DType#BF16}, which NumPy has not
+   * @throws IllegalArgumentException if the type is {@link DType#BF16}, an extent is negative, or
+   *     the segment has another size than type and extents say
+   * @throws IOException if the channel cannot be written to
+   */
+  public static void write(WritableByteChannel channel, Array array) throws IOException {
+    Objects.requireNonNull(channel, "channel");
+    Objects.requireNonNull(array, "array");
+    write(channel, dictionary(array.dtype, array.extents, array.segment), array.segment);
+  }
+
+  private static void write(WritableByteChannel channel, String dictionary, MemorySegment segment)
+      throws IOException {
+    writeFully(channel, header(dictionary));
+    for (long at = 0; at < segment.byteSize(); at += WRITE_CHUNK) {
+      MemorySegment chunk = segment.asSlice(at, Math.min(WRITE_CHUNK, segment.byteSize() - at));
+      // Of heap segments only those of bytes can be seen as a buffer.
+      writeFully(
+          channel,
+          chunk.isNative()
+              ? chunk.asByteBuffer()
+              : ByteBuffer.wrap(chunk.toArray(ValueLayout.JAVA_BYTE)));
+    }
+  }
+
+  /** The header's text, of an array that can be written. */
+  private static String dictionary(DType dtype, long[] extents, MemorySegment segment) {
     Objects.requireNonNull(dtype, "dtype");
     Objects.requireNonNull(extents, "extents");
     Objects.requireNonNull(segment, "segment");
@@ -194,22 +252,7 @@ public final class Npy {
               + " has "
               + bytes);
     }
-    String dictionary =
-        "{'descr': '" + descr + "', 'fortran_order': False, 'shape': " + tuple(extents) + ", }";
-    AtomicFile.write(
-        file,
-        channel -> {
-          writeFully(channel, header(dictionary));
-          for (long at = 0; at < bytes; at += WRITE_CHUNK) {
-            MemorySegment chunk = segment.asSlice(at, Math.min(WRITE_CHUNK, bytes - at));
-            // Of heap segments only those of bytes can be seen as a buffer.
-            writeFully(
-                channel,
-                chunk.isNative()
-                    ? chunk.asByteBuffer()
-                    : ByteBuffer.wrap(chunk.toArray(ValueLayout.JAVA_BYTE)));
-          }
-        });
+    return "{'descr': '" + descr + "', 'fortran_order': False, 'shape': " + tuple(extents) + ", }";
   }
 
   private static ByteBuffer header(String dictionary) {
@@ -230,7 +273,7 @@ public final class Npy {
     return header.flip();
   }
 
-  private static void writeFully(FileChannel channel, ByteBuffer bytes) throws IOException {
+  private static void writeFully(WritableByteChannel channel, ByteBuffer bytes) throws IOException {
     while (bytes.hasRemaining()) {
       channel.write(bytes);
     }
@@ -272,7 +315,7 @@ public final class Npy {
 
   /** Reads the header of a mapped file: a magic string, a version, a length, a Python literal. */
   private static final class Parser {
-    private final Path file;
+    private final String name;
     private final MemorySegment mapped;
     private String header;
     private int at;
@@ -281,8 +324,8 @@ public final class Npy {
     private Boolean fortranOrder;
     private long[] extents;
 
-    Parser(Path file, MemorySegment mapped) {
-      this.file = file;
+    Parser(String name, MemorySegment mapped) {
+      this.name = name;
       this.mapped = mapped;
     }
 
@@ -526,7 +569,7 @@ public final class Npy {
     }
 
     private NpyException failure(String what) {
-      return new NpyException(file + ": " + what);
+      return new NpyException(name + ": " + what);
     }
   }
 }

@@ -5,12 +5,14 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.channels.Channels;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
@@ -133,6 +135,27 @@ class NpyTest {
     Path file = folder.resolve("heap.npy");
     Npy.write(file, DType.F32, new long[] {2}, MemorySegment.ofArray(new float[] {1, 2}));
     assertEquals("F32 (2,)", Npy.map(file, arena).toString());
+  }
+
+  @Test
+  void streamsAndChannels() throws IOException {
+    Path file = folder.resolve("array.npy");
+    Tensor tensor = Tensor.of(arena, Shape.nchw(1, 1, 2, 3), new float[] {1, 2, 3, 4, 5, 6});
+    Npy.write(file, tensor);
+    ByteArrayOutputStream stream = new ByteArrayOutputStream();
+    Npy.write(Channels.newChannel(stream), Npy.map(file, arena));
+    assertArrayEquals(Files.readAllBytes(file), stream.toByteArray());
+
+    Npy.Array read = Npy.read("an entry", new ByteArrayInputStream(stream.toByteArray()), arena);
+    assertEquals("F32 (1, 1, 2, 3)", read.toString());
+    assertTrue(read.segment().isReadOnly());
+    assertEquals(-1, read.segment().mismatch(tensor.segment()));
+    byte[] truncated = Arrays.copyOf(stream.toByteArray(), 100);
+    NpyException e =
+        assertThrows(
+            NpyException.class,
+            () -> Npy.read("an entry", new ByteArrayInputStream(truncated), arena));
+    assertTrue(e.getMessage().startsWith("an entry: it is truncated"), e.getMessage());
   }
 
   @Test

@@ -5,10 +5,13 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -17,6 +20,7 @@ import java.util.function.BiFunction;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
@@ -76,11 +80,12 @@ class OperatorTest {
     long[] windowed = nchw(N, C, 5, 11);
     return List.of(
         Check.of("--op max " + WINDOW, "<f4", windowed, reduce(windows(), Plain::max)),
-        Check.of("--op avg " + WINDOW, "<f4", windowed, reduce(windows(), Plain::mean)),
+        Check.of("--op avg " + WINDOW, "<f8", windowed, reduce(windows(), Plain::mean)),
+        Check.of("--op min " + WINDOW, "<f8", windowed, reduce(windows(), Plain::min)),
         Check.of(
-            "--op adaptive-max --output 4,5", "<f4", nchw(N, C, 4, 5), reduce(bins, Plain::max)),
+            "--op adaptive-max --output 4,5", "<f8", nchw(N, C, 4, 5), reduce(bins, Plain::max)),
         Check.of(
-            "--op adaptive-avg --output 4,5", "<f4", nchw(N, C, 4, 5), reduce(bins, Plain::mean)),
+            "--op adaptive-avg --output 4,5", "<f8", nchw(N, C, 4, 5), reduce(bins, Plain::mean)),
         Check.of("--op global-max", "<f4", nchw(N, C, 1, 1), reduce(whole, Plain::max)),
         Check.of("--op global-avg", "<f4", nchw(N, C, 1, 1), reduce(whole, Plain::mean)));
   }
@@ -136,7 +141,7 @@ class OperatorTest {
   private static double[] values(long seed, int count) {
     Random random = new Random(seed);
     double[] values = new double[count];
-    Arrays.setAll(values, i -> (float) (0.25 + i % 97 / 97.0 + random.nextInt(64) / 4096.0));
+    Arrays.setAll(values, i -> (float) (0.25 + (i + random.nextDouble() / 2) / count));
     for (int i = count - 1; i > 0; i--) {
       int j = random.nextInt(i + 1);
       double moved = values[i];
@@ -211,6 +216,45 @@ class OperatorTest {
     assertArrayEquals(new long[] {4, 7, 4, 7}, NpyFile.read(mask).longs());
     Program.run("pool", in, "-o", out, "--op", "global-max", "--mask-out", mask).requireSuccess();
     assertArrayEquals(new long[] {4}, NpyFile.read(mask).longs());
+  }
+
+  /** 2x2 windows of 1 2 3 4 / 5 6 7 8 in every type; the average of integers is rounded to even. */
+  @ParameterizedTest
+  @CsvSource({
+    "<f2, max, 0046 0048", // 6, 8
+    "<f2, avg, 0043 8045", // 3.5, 5.5
+    "|i1, max, 0608",
+    "|i1, min, 0103",
+    "|i1, avg, 0406",
+    "|u1, avg, 0406",
+    "<i4, max, 0600000008000000",
+    "<i4, min, 0100000003000000"
+  })
+  void everyTypeOfNpy(String descr, String operator, String expected) throws IOException {
+    byte[] data = new byte[32];
+    int size = Character.digit(descr.charAt(2), 10);
+    for (int i = 0; i < 8; i++) {
+      ByteBuffer element = ByteBuffer.wrap(data, i * size, size).order(ByteOrder.LITTLE_ENDIAN);
+      if (descr.equals("<f2")) {
+        element.putShort(Float.floatToFloat16(i + 1));
+      } else {
+        element.put((byte) (i + 1));
+      }
+    }
+    Path in =
+        NpyFile.write(
+            folder.resolve("x.npy"),
+            "'" + descr + "'",
+            false,
+            nchw(2, 4),
+            Arrays.copyOf(data, 8 * size));
+    Path out = folder.resolve("y.npy");
+    Program.run("pool", in, "-o", out, "--op", operator, "--kernel", "2,2").requireSuccess();
+    NpyFile y = NpyFile.read(out);
+    assertEquals(descr, y.descr());
+    byte[] bytes = new byte[y.data().remaining()];
+    y.data().get(bytes);
+    assertEquals(expected.replace(" ", ""), HexFormat.of().formatHex(bytes));
   }
 
   @Test

@@ -83,6 +83,10 @@ final class Plain {
     return Arrays.stream(taps).max().orElse(Double.NEGATIVE_INFINITY);
   }
 
+  static double min(double[] taps, int channel) {
+    return Arrays.stream(taps).min().orElse(Double.POSITIVE_INFINITY);
+  }
+
   static double mean(double[] taps, int channel) {
     return Arrays.stream(taps).average().orElse(0);
   }

@@ -20,6 +20,6 @@ record Average(String name, String summary, Windows windows) implements Operator
     AvgPool windowed = AvgPool.of(form.window());
     AvgPool padded = arguments.has(Options.INCLUDE_PAD) ? windowed.withIncludePadding() : windowed;
     AvgPool pool = arguments.find(Options.DIVISOR).map(padded::withDivisor).orElse(padded);
-    return new Weighting(form, Types.F32_U8, pool::forward, (x, dy, dx) -> pool.backward(dy, dx));
+    return new Weighting(form, Types.ADDED, pool::forward, (x, dy, dx) -> pool.backward(dy, dx));
   }
 }

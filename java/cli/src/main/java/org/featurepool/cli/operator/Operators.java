@@ -4,6 +4,8 @@ import java.util.List;
 import java.util.Locale;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.featurepool.MaxPool;
+import org.featurepool.MinPool;
 import picocli.CommandLine.TypeConversionException;
 
 /** All operators. */
@@ -11,12 +13,15 @@ final class Operators {
   /** In the order of the help. Adding an operator is adding its class here. */
   static final List<Operator> ALL =
       List.of(
-          new Max("max", "the maximum of each window", Windows.FIXED),
-          new Average("avg", "the average of each window", Windows.FIXED),
-          new Max("adaptive-max", "the maximum of each bin", Windows.ADAPTIVE),
-          new Average("adaptive-avg", "the average of each bin", Windows.ADAPTIVE),
-          new Max("global-max", "the maximum of each plane", Windows.WHOLE),
-          new Average("global-avg", "the average of each plane", Windows.WHOLE));
+          new Selection("max", "the maximum", Windows.FIXED, Types.COMPARED, MaxPool::of),
+          new Selection("min", "the minimum", Windows.FIXED, Types.COMPARED, MinPool::of),
+          new Average("avg", "the average", Windows.FIXED),
+          new Selection(
+              "adaptive-max", "maxima of bins", Windows.ADAPTIVE, Types.COMPARED, MaxPool::of),
+          new Average("adaptive-avg", "averages of bins", Windows.ADAPTIVE),
+          new Selection(
+              "global-max", "maxima of planes", Windows.WHOLE, Types.COMPARED, MaxPool::of),
+          new Average("global-avg", "averages of planes", Windows.WHOLE));
 
   private Operators() {}
 

@@ -5,6 +5,7 @@ import java.util.Map;
 import java.util.Set;
 import org.featurepool.DType;
 import org.featurepool.Mask;
+import org.featurepool.SelectingPool;
 import org.featurepool.Shape;
 import org.featurepool.Tensor;
 
@@ -14,32 +15,8 @@ import org.featurepool.Tensor;
  *
  * @param wantsMask whether positions are a result of the forward pass
  */
-record Selecting(
-    Windows.Form form,
-    Set<DType> types,
-    boolean wantsMask,
-    Forward plain,
-    ForwardWithMask withMask,
-    Backward route)
+record Selecting(Windows.Form form, Set<DType> types, boolean wantsMask, SelectingPool pool)
     implements Pooling {
-  /** Selects values. */
-  @FunctionalInterface
-  interface Forward {
-    void run(Tensor x, Tensor y);
-  }
-
-  /** Selects values and records positions. */
-  @FunctionalInterface
-  interface ForwardWithMask {
-    void run(Tensor x, Tensor y, Mask mask);
-  }
-
-  /** Routes gradients to positions. */
-  @FunctionalInterface
-  interface Backward {
-    void run(Tensor dy, Mask mask, Tensor dx);
-  }
-
   @Override
   public Axes axes() {
     return form.axes();
@@ -54,7 +31,7 @@ record Selecting(
   public Result forward(Input x, Arena arena) {
     Tensor y = Tensor.allocate(arena, x.tensor().dtype(), outputShape(x.tensor().shape()));
     if (!wantsMask) {
-      Parts.forEach("pool", part -> plain.run(part[0], part[1]), x.tensor(), y);
+      Parts.forEach("pool", part -> pool.forward(part[0], part[1]), x.tensor(), y);
       return new Result(y);
     }
     Tensor indices = Tensor.allocate(arena, DType.I64, y.shape());
@@ -65,7 +42,7 @@ record Selecting(
   private void forward(Tensor x, Tensor y, Tensor indices) {
     try (Arena arena = Arena.ofConfined()) {
       Mask mask = Mask.allocate(arena, form.window(), x.shape());
-      withMask.run(x, y, mask);
+      pool.forwardWithMask(x, y, mask);
       indices.segment().copyFrom(mask.indices(Mask.IndexBase.PLANE, arena).segment());
     }
   }
@@ -81,8 +58,8 @@ record Selecting(
     try (Arena arena = Arena.ofConfined()) {
       Tensor y = Tensor.allocate(arena, x.dtype(), dy.shape());
       Mask mask = Mask.allocate(arena, form.window(), x.shape());
-      withMask.run(x, y, mask);
-      route.run(dy, mask, dx);
+      pool.forwardWithMask(x, y, mask);
+      pool.backward(dy, mask, dx);
     }
   }
 }

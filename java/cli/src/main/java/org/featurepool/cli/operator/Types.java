@@ -8,8 +8,15 @@ import org.featurepool.DType;
 
 /** Sets of types that operators take, as far as .npy files have them (bfloat16 they have not). */
 final class Types {
-  /** Of max and average pooling. */
-  static final Set<DType> F32_U8 = of(DType.F32, DType.U8);
+  /** Of what compares elements. */
+  static final Set<DType> COMPARED =
+      of(DType.F32, DType.F64, DType.F16, DType.I8, DType.U8, DType.I32);
+
+  /** Of what adds elements. */
+  static final Set<DType> ADDED = of(DType.F32, DType.F64, DType.F16, DType.I8, DType.U8);
+
+  /** Of what only floating-point numbers have. */
+  static final Set<DType> F32_F64 = of(DType.F32, DType.F64);
 
   private Types() {}
 
