@@ -6,7 +6,7 @@ import java.lang.foreign.ValueLayout;
 import java.util.List;
 import org.featurepool.Mask;
 import org.featurepool.Tensor;
-import org.featurepool.cli.gallery.Exhibit.Trial;
+import org.featurepool.cli.gallery.Sliding.Trial;
 
 /**
  * Compares what the library computed with {@link Reference}, over all values of all channels.

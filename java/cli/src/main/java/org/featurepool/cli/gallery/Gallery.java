@@ -1,5 +1,6 @@
 package org.featurepool.cli.gallery;
 
+import java.lang.foreign.Arena;
 import java.util.ArrayList;
 import java.util.List;
 import org.featurepool.Featurepool;
@@ -27,7 +28,7 @@ record Gallery(String html, List<Check> checks) {
     List<WindowCase> telling = all.subList(0, 3).stream().filter(windows::contains).toList();
     List<Html> articles = new ArrayList<>();
     List<Html> sections = new ArrayList<>();
-    try (Progress progress = Progress.of("gallery", windows.size() + 3)) {
+    try (Progress progress = Progress.of("gallery", windows.size() + 3 + Family.count())) {
       WindowSection section = new WindowSection(picture, checks, times);
       for (WindowCase window : windows) {
         articles.add(section.article(window));
@@ -41,10 +42,31 @@ record Gallery(String html, List<Check> checks) {
       sections.add(WorkedExamples.section(checks));
       sections.add(ShiftSection.section(picture, checks));
       progress.step();
+      sections.addAll(families(picture, checks, progress));
     }
     sections.add(TimingSection.section(picture, times, machine()));
     sections.add(checks(checks));
     return new Gallery(page(picture, checks, sections).markup(), List.copyOf(checks));
+  }
+
+  private static List<Html> families(Picture picture, List<Check> checks, Progress progress) {
+    List<Html> sections = new ArrayList<>();
+    try (Arena scenery = Arena.ofConfined()) {
+      Scene scene = Scene.of(picture, scenery);
+      for (Family family : Family.values()) {
+        List<Html> articles = new ArrayList<>();
+        for (Exhibit exhibit : family.exhibits()) {
+          try (Arena arena = Arena.ofConfined()) {
+            Stage stage = new Stage(exhibit.title(), scene, arena);
+            articles.add(exhibit.article(stage));
+            checks.addAll(stage.checks());
+          }
+          progress.step();
+        }
+        sections.add(family.section(articles));
+      }
+    }
+    return sections;
   }
 
   private static Html windows(List<Html> articles, int all) {
@@ -134,9 +156,11 @@ record Gallery(String html, List<Check> checks) {
         average pooling.</p>
         <p class="badges"><span class="badge ${state}">${summary}</span>\
         <span class="badge">${machine}</span></p>
-        <nav><a href="#windows">Windows</a> <a href="#maxima">Maxima</a> \
-        <a href="#gradients">Gradients</a> <a href="#examples">Worked examples</a> \
-        <a href="#shift">Shift</a> <a href="#times">Time</a> <a href="#checks">Checks</a></nav>
+        <nav><dl class="contents"><dt>First principles</dt><dd><a href="#windows">Windows</a> \
+        <a href="#maxima">Maxima</a> <a href="#gradients">Gradients</a> \
+        <a href="#examples">Worked examples</a> <a href="#shift">Shift</a></dd>
+        ${families}<dt>Figures</dt><dd><a href="#times">Time</a> <a href="#checks">Checks</a></dd>\
+        </dl></nav>
         </header>
         <section id="input"><h2>The input</h2>${input}</section>
         ${sections}
@@ -151,6 +175,8 @@ record Gallery(String html, List<Check> checks) {
         summary(checks),
         "machine",
         machine(),
+        "families",
+        Family.contents(),
         "input",
         input(picture),
         "sections",

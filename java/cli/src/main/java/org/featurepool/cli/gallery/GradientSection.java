@@ -5,8 +5,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.function.BiFunction;
 import org.featurepool.Tensor;
-import org.featurepool.cli.gallery.Exhibit.Trial;
 import org.featurepool.cli.gallery.Field.Crop;
+import org.featurepool.cli.gallery.Sliding.Trial;
 
 /** Where the gradient flows: heat maps of the backward passes, all operators on one scale. */
 final class GradientSection {
@@ -33,14 +33,14 @@ final class GradientSection {
   static Html section(Picture picture, WindowCase classic, WindowCase large, List<Check> checks) {
     GradientSection section = new GradientSection(picture, checks);
     List<Html> ideas = new ArrayList<>();
-    for (Exhibit exhibit : Exhibit.ALL) {
+    for (Sliding operator : Sliding.ALL) {
       ideas.add(
           Html.fill(
               "<p><b>${name}.</b> ${idea}</p>",
               "name",
-              Character.toUpperCase(exhibit.name().charAt(0)) + exhibit.name().substring(1),
+              Character.toUpperCase(operator.name().charAt(0)) + operator.name().substring(1),
               "idea",
-              exhibit.gradientIdea()));
+              operator.gradientIdea()));
     }
     return Html.fill(
         """
@@ -73,7 +73,7 @@ final class GradientSection {
           heat(
               arrived.get(i).cut(crop).draw(ColorMap.HEAT, 0, most),
               true,
-              Exhibit.ALL.get(i).name()));
+              Sliding.ALL.get(i).name()));
     }
     return Html.fill(
         """
@@ -101,7 +101,7 @@ final class GradientSection {
         values[j] = (float) Math.log1p(Math.max(0, values[j]));
       }
       Raster raster = shown.draw(ColorMap.HEAT, 0, Math.log1p(most));
-      figures.add(heat(raster, false, Exhibit.ALL.get(i).name()));
+      figures.add(heat(raster, false, Sliding.ALL.get(i).name()));
     }
     return Html.fill(
         """
@@ -130,7 +130,7 @@ final class GradientSection {
     List<Html> figures = new ArrayList<>();
     for (int i = 0; i < arrived.size(); i++) {
       Raster raster = arrived.get(i).shrunk(LIMIT).draw(ColorMap.SIGNED, -most, most);
-      figures.add(heat(raster, false, Exhibit.ALL.get(i).name()));
+      figures.add(heat(raster, false, Sliding.ALL.get(i).name()));
     }
     return Html.fill(
         """
@@ -156,9 +156,9 @@ final class GradientSection {
   private List<Field> backward(
       WindowCase window, BiFunction<Tensor, Arena, Tensor> gradient, boolean check) {
     List<Field> arrived = new ArrayList<>();
-    for (Exhibit exhibit : Exhibit.ALL) {
+    for (Sliding operator : Sliding.ALL) {
       try (Arena arena = Arena.ofConfined()) {
-        Trial trial = exhibit.run(window, picture.tensor(), y -> gradient.apply(y, arena), arena);
+        Trial trial = operator.run(window, picture.tensor(), y -> gradient.apply(y, arena), arena);
         arrived.add(Field.channelSum(trial.inputGradient()));
         if (check) {
           checks.add(conserved(trial));

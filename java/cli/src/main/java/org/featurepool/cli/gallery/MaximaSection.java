@@ -3,8 +3,8 @@ package org.featurepool.cli.gallery;
 import java.lang.foreign.Arena;
 import java.util.ArrayList;
 import java.util.List;
-import org.featurepool.cli.gallery.Exhibit.Trial;
 import org.featurepool.cli.gallery.Field.Crop;
+import org.featurepool.cli.gallery.Sliding.Trial;
 
 /** Where the maxima were: the mask drawn on the input. */
 final class MaximaSection {
@@ -18,10 +18,11 @@ final class MaximaSection {
   /** The section, for all operators that keep a mask. */
   static Html section(Picture picture, List<WindowCase> windows) {
     List<Html> parts = new ArrayList<>();
-    for (Exhibit exhibit : Exhibit.ALL) {
+    for (Sliding operator : Sliding.ALL) {
       for (WindowCase window : windows) {
         try (Arena arena = Arena.ofConfined()) {
-          Trial trial = exhibit.run(window, picture.tensor(), y -> Gradients.ones(y, arena), arena);
+          Trial trial =
+              operator.run(window, picture.tensor(), y -> Gradients.ones(y, arena), arena);
           if (trial.forward().mask().isPresent()) {
             parts.add(article(picture, trial));
           }

@@ -5,6 +5,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
+import org.featurepool.AdaptivePool;
 import org.featurepool.DType;
 import org.featurepool.Shape;
 import org.featurepool.Tensor;
@@ -21,6 +22,9 @@ import org.featurepool.cli.gallery.Field.Crop;
 record Picture(String name, String note, Tensor tensor, Crop detail) {
   private static final int DETAIL_WIDTH = 48;
   private static final int DETAIL_HEIGHT = 36;
+
+  /** Larger pictures are made smaller first, which bounds the gallery's time and memory. */
+  static final long MOST_PIXELS = 1_500_000;
 
   /** The generated sample. */
   static Picture sample(Arena arena) {
@@ -47,7 +51,7 @@ record Picture(String name, String note, Tensor tensor, Crop detail) {
   }
 
   /**
-   * A decoded picture.
+   * A decoded picture; a very large one is averaged down to {@value #MOST_PIXELS} pixels.
    *
    * @param name its file name
    * @param decoded 1×C×H×W, u8, planar; grey or RGB, with or without alpha, which is left out
@@ -56,14 +60,30 @@ record Picture(String name, String note, Tensor tensor, Crop detail) {
   static Picture decoded(String name, Tensor decoded, Arena arena) {
     long channels = decoded.shape().channels();
     long colors = channels >= 3 ? 3 : 1;
-    Shape shape = Shape.nchw(1, colors, decoded.shape().spatial(0), decoded.shape().spatial(1));
-    Tensor tensor = Tensor.allocate(arena, DType.F32, shape);
-    MemorySegment from = decoded.segment();
-    MemorySegment to = tensor.segment();
-    for (long i = 0; i < shape.elementCount(); i++) {
-      to.setAtIndex(ValueLayout.JAVA_FLOAT, i, from.get(ValueLayout.JAVA_BYTE, i) & 0xFF);
+    long height = decoded.shape().spatial(0);
+    long width = decoded.shape().spatial(1);
+    String note = channels > colors ? "Its alpha channel is left out. " : "";
+    double scale = Math.sqrt((double) MOST_PIXELS / (height * width));
+    try (Arena reducing = Arena.ofConfined()) {
+      Tensor bytes = decoded;
+      if (scale < 1) {
+        long rows = Math.max(1, (long) (height * scale));
+        long columns = Math.clamp(MOST_PIXELS / rows, 1, width);
+        bytes = AdaptivePool.average(rows, columns).forward(decoded, reducing);
+        note +=
+            Html.format(
+                "The file has %d × %d pixels; adaptive average pooling has made it smaller for "
+                    + "this page.",
+                width, height);
+      }
+      Shape shape = Shape.nchw(1, colors, bytes.shape().spatial(0), bytes.shape().spatial(1));
+      Tensor tensor = Tensor.allocate(arena, DType.F32, shape);
+      for (long i = 0; i < shape.elementCount(); i++) {
+        int level = bytes.segment().get(ValueLayout.JAVA_BYTE, i) & 0xFF;
+        tensor.segment().setAtIndex(ValueLayout.JAVA_FLOAT, i, level);
+      }
+      return of(name, note.strip(), tensor);
     }
-    return of(name, channels > colors ? "Its alpha channel is left out." : "", tensor);
   }
 
   private static Picture of(String name, String note, Tensor tensor) {

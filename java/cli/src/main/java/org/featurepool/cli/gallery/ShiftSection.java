@@ -68,13 +68,13 @@ final class ShiftSection {
       figures.add(small(after, "one pixel to the right"));
       Tensor first = null;
       Tensor second = null;
-      for (Exhibit exhibit : Exhibit.ALL) {
-        Exhibit.Operator operator = exhibit.operator().apply(window.window());
-        Tensor a = operator.forward(before, arena).output();
-        Tensor b = operator.forward(after, arena).output();
-        figures.add(small(a, exhibit.name() + " of the first"));
-        figures.add(small(b, exhibit.name() + " of the second"));
-        if (exhibit == Exhibit.ALL.getFirst()) {
+      for (Sliding operator : Sliding.ALL) {
+        Sliding.Operator bound = operator.bind().apply(window.window());
+        Tensor a = bound.forward(before, arena).output();
+        Tensor b = bound.forward(after, arena).output();
+        figures.add(small(a, operator.name() + " of the first"));
+        figures.add(small(b, operator.name() + " of the second"));
+        if (operator == Sliding.ALL.getFirst()) {
           first = a;
           second = b;
         }
@@ -137,14 +137,14 @@ final class ShiftSection {
         if (!window.fits(picture.height(), picture.width() - 1)) {
           continue;
         }
-        for (Exhibit exhibit : Exhibit.ALL) {
+        for (Sliding operator : Sliding.ALL) {
           try (Arena each = Arena.ofConfined()) {
-            Exhibit.Operator operator = exhibit.operator().apply(window.window());
-            Tensor a = operator.forward(left, each).output();
-            Tensor b = operator.forward(right, each).output();
-            rows.add(row(exhibit.name(), size + "×" + size, change(a, b)));
+            Sliding.Operator bound = operator.bind().apply(window.window());
+            Tensor a = bound.forward(left, each).output();
+            Tensor b = bound.forward(right, each).output();
+            rows.add(row(operator.name(), size + "×" + size, change(a, b)));
             if (size == 4) {
-              figures.add(heat(difference(a, b), end, exhibit.name() + " 4×4, stride 4"));
+              figures.add(heat(difference(a, b), end, operator.name() + " 4×4, stride 4"));
             }
           }
         }

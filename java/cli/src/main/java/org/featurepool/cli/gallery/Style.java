@@ -45,7 +45,12 @@ final class Style {
         color: var(--accent); font-size: .8rem; font-weight: 600; letter-spacing: .12em;
         text-transform: uppercase; margin-bottom: .8em;
       }
-      nav { display: flex; flex-wrap: wrap; gap: 4px 20px; font-size: .95rem; }
+      .contents {
+        display: grid; grid-template-columns: max-content 1fr; gap: 6px 20px; font-size: .95rem;
+        margin: 24px 0 0;
+      }
+      .contents dt { font-weight: 600; }
+      .contents dd { display: flex; flex-wrap: wrap; gap: 2px 18px; margin: 0; }
       a { color: var(--cool); text-underline-offset: 3px; }
       figure { margin: 0; min-width: 0; }
       figure img {
@@ -72,6 +77,35 @@ final class Style {
         display: grid; gap: 12px; margin: 16px 0;
         grid-template-columns: repeat(auto-fit, minmax(96px, 1fr));
       }
+      .thirds, .strip { display: grid; gap: 14px; margin: 16px 0; align-items: start; }
+      .thirds { grid-template-columns: repeat(auto-fill, minmax(min(240px, 100%), 1fr)); }
+      .strip { grid-template-columns: repeat(auto-fill, minmax(min(150px, 45%), 1fr)); }
+      .exhibit .grids { margin: 16px 0; }
+      .exhibit h3 { font-size: 1.35rem; }
+      .exhibit .formula { margin-bottom: 14px; }
+      .exhibit .formula span { color: var(--ink); margin-right: 10px; }
+      code {
+        font: .8rem ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace;
+        background: var(--odd); border-radius: 4px; padding: 1px 6px; white-space: nowrap;
+      }
+      .drawn svg { display: block; max-width: 100%; height: auto; }
+      .strip .drawn svg, .thirds .drawn svg { width: 100%; }
+      .drawn svg image { image-rendering: pixelated; }
+      .drawn text { fill: var(--ink); font: 15px system-ui, -apple-system, sans-serif; }
+      .drawn .number, .drawn .middle { text-anchor: middle; }
+      .drawn .number { font-variant-numeric: tabular-nums; }
+      .drawn .small { font-size: 12px; fill: var(--soft); }
+      .drawn .cell { fill: none; stroke: var(--line); }
+      .drawn .bar0 { fill: var(--accent); }
+      .drawn .bar1 { fill: var(--cool); }
+      .drawn .bar2 { fill: var(--good); }
+      .drawn .first { fill: none; stroke: var(--accent); stroke-width: 2.5; }
+      .drawn .second { fill: none; stroke: var(--cool); stroke-width: 2.5; }
+      .drawn .third { fill: none; stroke: var(--good); stroke-width: 2.5; }
+      .drawn .axis { stroke: var(--soft); fill: none; }
+      .drawn .under, .drawn .over { fill: none; vector-effect: non-scaling-stroke; }
+      .drawn .under { stroke: #000; stroke-opacity: .55; stroke-width: 3px; }
+      .drawn .over { stroke: #fff; stroke-width: 1.2px; }
       .minis {
         display: grid; gap: 12px; margin: 16px 0;
         grid-template-columns: repeat(auto-fill, minmax(136px, 1fr));

@@ -4,9 +4,9 @@ import java.lang.foreign.Arena;
 import java.util.ArrayList;
 import java.util.List;
 import org.featurepool.Tensor;
-import org.featurepool.cli.gallery.Exhibit.Operation;
-import org.featurepool.cli.gallery.Exhibit.Trial;
 import org.featurepool.cli.gallery.Field.Crop;
+import org.featurepool.cli.gallery.Sliding.Operation;
+import org.featurepool.cli.gallery.Sliding.Trial;
 
 /** Every window with every operator: the results as pictures, checked and timed on the way. */
 final class WindowSection {
@@ -46,28 +46,28 @@ final class WindowSection {
       closeUps.add(
           Html.figure(detail, true, "Close-up of the input", Html.text("input, close up")));
     }
-    for (Exhibit exhibit : Exhibit.ALL) {
+    for (Sliding operator : Sliding.ALL) {
       // Shared, because the checker reads the tensors with several threads.
       try (Arena arena = Arena.ofShared()) {
         Trial trial =
-            exhibit.run(window, picture.tensor(), y -> Gradients.wholeNumbers(y, arena), arena);
-        List<Check> found = exhibit.oracle().apply(trial);
+            operator.run(window, picture.tensor(), y -> Gradients.wholeNumbers(y, arena), arena);
+        List<Check> found = operator.oracle().apply(trial);
         checks.addAll(found);
         found.forEach(
             check ->
                 badges.add(
                     check.badge(check.subject().replace(", " + window.formula() + ":", ""))));
         Tensor output = trial.forward().output();
-        wholes.add(whole(exhibit, output, columns.output(), rows.output()));
+        wholes.add(whole(operator, output, columns.output(), rows.output()));
         if (close) {
           closeUps.add(
               Html.figure(
                   Picture.part(output, crop),
                   true,
-                  "Close-up of the result of " + exhibit.name(),
-                  Html.text(exhibit.name() + ", close up")));
+                  "Close-up of the result of " + operator.name(),
+                  Html.text(operator.name() + ", close up")));
         }
-        for (Operation operation : exhibit.operator().apply(window.window()).operations(trial)) {
+        for (Operation operation : operator.bind().apply(window.window()).operations(trial)) {
           times.add(
               new TimingSection.Row(
                   window.formula(),
@@ -105,13 +105,13 @@ final class WindowSection {
         badges);
   }
 
-  private static Html whole(Exhibit exhibit, Tensor output, int width, int height) {
+  private static Html whole(Sliding operator, Tensor output, int width, int height) {
     Raster raster = Picture.whole(output, LIMIT);
-    String caption = Html.format("%s, %d × %d", exhibit.name(), width, height);
+    String caption = Html.format("%s, %d × %d", operator.name(), width, height);
     if (raster.width() < width) {
       caption += Html.format(" (shown at %d × %d)", raster.width(), raster.height());
     }
     boolean crisp = raster.width() < LIMIT / 2 + 1;
-    return Html.figure(raster, crisp, "Result of " + exhibit.name(), Html.text(caption));
+    return Html.figure(raster, crisp, "Result of " + operator.name(), Html.text(caption));
   }
 }

@@ -10,7 +10,7 @@ import java.util.List;
 import java.util.Random;
 import org.featurepool.Shape;
 import org.featurepool.Tensor;
-import org.featurepool.cli.gallery.Exhibit.Trial;
+import org.featurepool.cli.gallery.Sliding.Trial;
 import org.junit.jupiter.api.Test;
 
 /** A checker is worth something only if it finds what is wrong. */
@@ -18,27 +18,27 @@ class CheckerTest {
   private static final int WIDTH = 23;
   private static final int HEIGHT = 17;
 
-  private static Trial trial(Exhibit exhibit, WindowCase window, Arena arena) {
+  private static Trial trial(Sliding operator, WindowCase window, Arena arena) {
     float[] values = new float[3 * WIDTH * HEIGHT];
     Random random = new Random(7);
     for (int i = 0; i < values.length; i++) {
       values[i] = random.nextInt(256);
     }
     Tensor x = Tensor.of(arena, Shape.nchw(1, 3, HEIGHT, WIDTH), values);
-    return exhibit.run(window, x, y -> Gradients.wholeNumbers(y, arena), arena);
+    return operator.run(window, x, y -> Gradients.wholeNumbers(y, arena), arena);
   }
 
-  private static List<Boolean> passed(Exhibit exhibit, Trial trial) {
-    return exhibit.oracle().apply(trial).stream().map(Check::passed).toList();
+  private static List<Boolean> passed(Sliding operator, Trial trial) {
+    return operator.oracle().apply(trial).stream().map(Check::passed).toList();
   }
 
   @Test
-  void everyWindowOfEveryExhibitAgrees() {
+  void everyWindowOfEveryOperatorAgrees() {
     for (WindowCase window : WindowCase.all(HEIGHT, WIDTH)) {
-      for (Exhibit exhibit : Exhibit.ALL) {
+      for (Sliding operator : Sliding.ALL) {
         try (Arena arena = Arena.ofShared()) {
-          Trial trial = trial(exhibit, window, arena);
-          for (Check check : exhibit.oracle().apply(trial)) {
+          Trial trial = trial(operator, window, arena);
+          for (Check check : operator.oracle().apply(trial)) {
             assertTrue(check.passed(), check::toString);
           }
         }
@@ -48,7 +48,7 @@ class CheckerTest {
 
   @Test
   void findsAWrongMaximumAndAWrongGradient() {
-    Exhibit max = Exhibit.ALL.get(0);
+    Sliding max = Sliding.ALL.get(0);
     WindowCase window = WindowCase.all(HEIGHT, WIDTH).get(1);
     try (Arena arena = Arena.ofShared()) {
       Trial trial = trial(max, window, arena);
@@ -67,7 +67,7 @@ class CheckerTest {
 
   @Test
   void findsAWrongPosition() {
-    Exhibit max = Exhibit.ALL.get(0);
+    Sliding max = Sliding.ALL.get(0);
     WindowCase window = WindowCase.all(HEIGHT, WIDTH).get(0);
     try (Arena arena = Arena.ofShared()) {
       Trial trial = trial(max, window, arena);
@@ -79,7 +79,7 @@ class CheckerTest {
 
   @Test
   void findsAnAverageBeyondTheBound() {
-    Exhibit average = Exhibit.ALL.get(1);
+    Sliding average = Sliding.ALL.get(1);
     WindowCase window = WindowCase.all(HEIGHT, WIDTH).get(2);
     try (Arena arena = Arena.ofShared()) {
       Trial trial = trial(average, window, arena);

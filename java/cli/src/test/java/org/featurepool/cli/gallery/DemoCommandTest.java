@@ -143,6 +143,12 @@ class DemoCommandTest {
       assertTrue(html.contains("id=\"" + section + "\""), section);
     }
     assertTrue(html.contains("GB/s"));
+    for (Family family : Family.values()) {
+      for (Exhibit exhibit : family.exhibits()) {
+        assertTrue(html.contains("<a href=\"#op-" + exhibit.id() + "\">"), exhibit.id());
+        assertTrue(html.contains("<h3>" + exhibit.title() + "</h3>"), exhibit.title());
+      }
+    }
   }
 
   @ParameterizedTest

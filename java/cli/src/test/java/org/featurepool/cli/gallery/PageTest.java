@@ -66,6 +66,21 @@ class PageTest {
   }
 
   @Test
+  void veryLargePicturesAreMadeSmallerFirst() {
+    try (Arena arena = Arena.ofConfined()) {
+      Tensor decoded = Tensor.allocate(arena, DType.U8, Shape.nchw(1, 1, 1600, 2500));
+      Picture picture = Picture.decoded("large", decoded, arena);
+      long pixels = (long) picture.width() * picture.height();
+      assertTrue(pixels <= Picture.MOST_PIXELS && pixels > 0.99 * Picture.MOST_PIXELS);
+      assertEquals(2500.0 / 1600, (double) picture.width() / picture.height(), 0.01);
+      assertTrue(picture.note().contains("2500 × 1600"));
+
+      Tensor line = Tensor.allocate(arena, DType.U8, Shape.nchw(1, 1, 1_600_000, 1));
+      assertEquals(1, Picture.decoded("line", line, arena).width());
+    }
+  }
+
+  @Test
   void detailsOfTheOutputLieInsideIt() {
     try (Arena arena = Arena.ofConfined()) {
       Tensor decoded = Tensor.allocate(arena, DType.U8, Shape.nchw(1, 1, 61, 83));
