@@ -152,6 +152,16 @@ typedef struct fpool_average {
   int32_t reserved;
 } fpool_average;
 
+/** How stochastic pooling chooses. */
+typedef struct fpool_stochastic {
+  /** In training: the key of the random numbers. */
+  uint64_t seed;
+  /** Non-zero: training, one tap is drawn per window; 0: inference, their expectation. */
+  int32_t training;
+  /** Must be 0. */
+  int32_t reserved;
+} fpool_stochastic;
+
 /** What the indices of fpool_mask_expand() count from; all are logical (N, C, D, H, W) positions.
  */
 enum {
@@ -187,6 +197,9 @@ FPOOL_API int64_t fpool_sizeof_window(void);
 
 /** @return sizeof(fpool_average) as compiled into the library. */
 FPOOL_API int64_t fpool_sizeof_average(void);
+
+/** @return sizeof(fpool_stochastic) as compiled into the library. */
+FPOOL_API int64_t fpool_sizeof_stochastic(void);
 
 /**
  * @return the message of this thread's last refused call; "" when none was refused. Valid until the
@@ -328,6 +341,74 @@ FPOOL_API fpool_status fpool_avg_forward(const fpool_tensor* x, const void* x_da
 FPOOL_API fpool_status fpool_avg_backward(const fpool_tensor* dy, const void* dy_data,
                                           const fpool_window* window, const fpool_average* average,
                                           const fpool_tensor* dx, void* dx_data);
+
+/* --- median --------------------------------------------------------------------------------------
+ */
+
+/**
+ * Median pooling: of the n taps of the window that lie inside the input, the one of rank
+ * `floor((n - 1) / 2)` in ascending order: the middle one, or the lower of the two middle ones.
+ *
+ * The result is always an element of the input, the first in row-major order among equals (-0 and
+ * +0 are equal). A NaN in the window gives NaN (the last one in row-major order); a window without
+ * a valid tap gives NaN, or 0 for integers. The gradient is fpool_route_backward().
+ *
+ * @param[in]  x,x_data       input, FPOOL_F32, FPOOL_F64 or FPOOL_U8, aligned to its element
+ * @param[in]  window         the window
+ * @param[in]  y,y_data       output of the extents of fpool_output_extents(), same type and layout
+ * @param[in]  mask,mask_data position of each median, as for fpool_max_forward(). Both NULL: none.
+ */
+FPOOL_API fpool_status fpool_median_forward(const fpool_tensor* x, const void* x_data,
+                                            const fpool_window* window,           //
+                                            const fpool_tensor* y, void* y_data,  //
+                                            const fpool_tensor* mask, void* mask_data);
+
+/* --- stochastic ----------------------------------------------------------------------------------
+ */
+
+/**
+ * Stochastic pooling (Zeiler and Fergus, 2013) of activations `a >= 0`, with `S` the sum of the
+ * window's taps inside the input and `p_i = a_i / S`.
+ *
+ * In training one tap is drawn per window, tap i with probability p_i: the first in row-major order
+ * whose running sum exceeds `u S`. `u` is a multiple of 2^-24 in [0, 1): the upper 24 bits of the
+ * first word of Philox4x32-10 under the key `seed` (low word first) and the counter (low word, high
+ * word, 0, 0) of the output's row-major position among (N, C, D, H, W). The same seed therefore
+ * draws the same taps in both layouts and with every number of threads. A window of S = 0 gives 0
+ * and its first tap. The gradient is fpool_route_backward().
+ *
+ * In inference the output is the expectation, the sum of `p_i a_i`; 0 where S = 0. The gradient is
+ * fpool_stochastic_backward().
+ *
+ * Sums are of f64, in row-major order. A window without a valid tap gives 0. An element of `x` that
+ * is negative, infinite or NaN is refused, by its position and value, before anything is written.
+ *
+ * @param[in]  x,x_data       input, FPOOL_F32 or FPOOL_F64
+ * @param[in]  window         the window
+ * @param[in]  stochastic     seed and mode
+ * @param[in]  y,y_data       output of the extents of fpool_output_extents(), same type and layout
+ * @param[in]  mask,mask_data position of each tap drawn, as for fpool_max_forward(): required in
+ *                            training, both NULL in inference
+ */
+FPOOL_API fpool_status fpool_stochastic_forward(const fpool_tensor* x, const void* x_data,
+                                                const fpool_window* window,
+                                                const fpool_stochastic* stochastic,   //
+                                                const fpool_tensor* y, void* y_data,  //
+                                                const fpool_tensor* mask, void* mask_data);
+
+/**
+ * Gradient of stochastic pooling in inference: every tap a inside the input gets
+ * `dy (2 a - y) / S`, accumulated, of the windows with S > 0.
+ *
+ * @param[in] dy,dy_data gradient of the output, of the type of `x`
+ * @param[in] x,x_data   the input of the forward call
+ * @param[in] window     the window of the forward call
+ * @param[in] dx,dx_data gradient of the input, of the type, extents and layout of `x`; overwritten
+ */
+FPOOL_API fpool_status fpool_stochastic_backward(const fpool_tensor* dy, const void* dy_data,
+                                                 const fpool_tensor* x, const void* x_data,
+                                                 const fpool_window* window,  //
+                                                 const fpool_tensor* dx, void* dx_data);
 
 #ifdef __cplusplus
 }

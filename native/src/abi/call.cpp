@@ -137,7 +137,7 @@ MaskType check_mask_buffer(const Buffer& mask, const Geometry& geometry, const f
   return type;
 }
 
-void forward(Pooling pooling, const Buffer& x, const Buffer& y, const Buffer* mask) {
+void prepare_forward(Pooling& pooling, const Buffer& x, const Buffer& y, const Buffer* mask) {
   const fpool_tensor& like = *x.tensor;
   const Extents extents = output_extents(pooling.geometry, like.spatial_rank);
   check_buffer(y);
@@ -152,10 +152,14 @@ void forward(Pooling pooling, const Buffer& x, const Buffer& y, const Buffer* ma
     check_apart(*mask, y);
     pooling.mask = const_cast<void*>(mask->data);
   }
+}
+
+void forward(Pooling pooling, const Buffer& x, const Buffer& y, const Buffer* mask) {
+  prepare_forward(pooling, x, y, mask);
   dispatch::run(pooling);
 }
 
-void backward(Pooling pooling, const Buffer& dy, const Buffer* mask, const Buffer& dx) {
+void prepare_backward(Pooling& pooling, const Buffer& dy, const Buffer* mask, const Buffer& dx) {
   const Extents extents = output_extents(pooling.geometry, dx.tensor->spatial_rank);
   check_buffer(dy);
   check_dtype(dy, {dx.tensor->dtype});
@@ -169,6 +173,10 @@ void backward(Pooling pooling, const Buffer& dy, const Buffer* mask, const Buffe
     pooling.mask = const_cast<void*>(mask->data);
     check_mask_entries(pooling);
   }
+}
+
+void backward(Pooling pooling, const Buffer& dy, const Buffer* mask, const Buffer& dx) {
+  prepare_backward(pooling, dy, mask, dx);
   dispatch::run(pooling);
 }
 

@@ -76,8 +76,15 @@ Divisor make_divisor(const fpool_average* average);
 MaskType check_mask_buffer(const Buffer& mask, const Geometry& geometry, const fpool_tensor& like,
                            const Extents& extents);
 
+/** Checks the outputs of a forward call over windows and enters all operands; `mask` may be null.
+ */
+void prepare_forward(Pooling& pooling, const Buffer& x, const Buffer& y, const Buffer* mask);
+
 /** Checks the outputs of a forward call over windows and runs it; `mask` may be null. */
 void forward(Pooling pooling, const Buffer& x, const Buffer& y, const Buffer* mask);
+
+/** Checks the operands of a backward call over windows and enters them; `mask` may be null. */
+void prepare_backward(Pooling& pooling, const Buffer& dy, const Buffer* mask, const Buffer& dx);
 
 /** Checks the operands of a backward call over windows and runs it; `mask` may be null. */
 void backward(Pooling pooling, const Buffer& dy, const Buffer* mask, const Buffer& dx);

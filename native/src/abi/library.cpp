@@ -19,6 +19,8 @@ int64_t fpool_sizeof_window(void) { return sizeof(fpool_window); }
 
 int64_t fpool_sizeof_average(void) { return sizeof(fpool_average); }
 
+int64_t fpool_sizeof_stochastic(void) { return sizeof(fpool_stochastic); }
+
 const char* fpool_last_error(void) { return last_error(); }
 
 const char* fpool_active_isa(void) {

@@ -17,6 +17,12 @@ struct Divisor {
   bool include_padding = false;
 };
 
+/** How stochastic pooling chooses: at random under a seed, or the expectation of that. */
+struct Draw {
+  std::uint64_t seed = 0;
+  bool training = false;
+};
+
 /**
  * One pooling over the windows of a geometry, checked and resolved: all that a kernel sees.
  *
@@ -36,6 +42,7 @@ struct Pooling {
   const void* x = nullptr;
   const void* y = nullptr;
   Divisor divisor;
+  Draw draw;
 
   /** The reference takes one plane at a time. */
   std::int64_t items() const { return geometry.planes(); }

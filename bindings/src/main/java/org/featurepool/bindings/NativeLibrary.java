@@ -15,6 +15,7 @@ import java.nio.file.Path;
 import java.util.List;
 import org.featurepool.bindings.ffi.featurepool_h;
 import org.featurepool.bindings.ffi.fpool_average;
+import org.featurepool.bindings.ffi.fpool_stochastic;
 import org.featurepool.bindings.ffi.fpool_tensor;
 import org.featurepool.bindings.ffi.fpool_window;
 
@@ -236,6 +237,10 @@ public final class NativeLibrary {
           "sizeof(fpool_average)",
           call(symbols, "fpool_sizeof_average", ValueLayout.JAVA_LONG),
           fpool_average.sizeof());
+      requireEqual(
+          "sizeof(fpool_stochastic)",
+          call(symbols, "fpool_sizeof_stochastic", ValueLayout.JAVA_LONG),
+          fpool_stochastic.sizeof());
     }
   }
 

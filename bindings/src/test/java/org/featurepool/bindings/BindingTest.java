@@ -28,6 +28,7 @@ import java.util.TreeSet;
 import java.util.stream.Collectors;
 import org.featurepool.bindings.ffi.featurepool_h;
 import org.featurepool.bindings.ffi.fpool_average;
+import org.featurepool.bindings.ffi.fpool_stochastic;
 import org.featurepool.bindings.ffi.fpool_tensor;
 import org.featurepool.bindings.ffi.fpool_window;
 import org.junit.jupiter.api.BeforeAll;
@@ -45,7 +46,8 @@ class BindingTest {
       Map.of(
           "fpool_tensor", fpool_tensor.layout(),
           "fpool_window", fpool_window.layout(),
-          "fpool_average", fpool_average.layout());
+          "fpool_average", fpool_average.layout(),
+          "fpool_stochastic", fpool_stochastic.layout());
 
   private static CHeader header;
 
@@ -137,6 +139,7 @@ class BindingTest {
     assertEquals(featurepool_h.fpool_sizeof_tensor(), fpool_tensor.sizeof());
     assertEquals(featurepool_h.fpool_sizeof_window(), fpool_window.sizeof());
     assertEquals(featurepool_h.fpool_sizeof_average(), fpool_average.sizeof());
+    assertEquals(featurepool_h.fpool_sizeof_stochastic(), fpool_stochastic.sizeof());
     assertEquals(featurepool_h.fpool_abi_version(), featurepool_h.FPOOL_ABI_VERSION());
   }
 
@@ -217,7 +220,7 @@ class BindingTest {
     }
     return switch (type) {
       case "int32_t", "fpool_status" -> "int";
-      case "int64_t" -> "long";
+      case "int64_t", "uint64_t" -> "long";
       default -> throw new IllegalArgumentException("no type of the C interface: " + type);
     };
   }

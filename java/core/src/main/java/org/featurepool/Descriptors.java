@@ -3,6 +3,7 @@ package org.featurepool;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import org.featurepool.bindings.ffi.fpool_average;
+import org.featurepool.bindings.ffi.fpool_stochastic;
 import org.featurepool.bindings.ffi.fpool_tensor;
 import org.featurepool.bindings.ffi.fpool_window;
 
@@ -59,5 +60,13 @@ final class Descriptors {
     fpool_average.include_padding(average, includePadding ? 1 : 0);
     fpool_average.divisor_override(average, divisor);
     return average;
+  }
+
+  /** Describes how stochastic pooling chooses. */
+  static MemorySegment stochastic(Arena arena, long seed, boolean training) {
+    MemorySegment stochastic = fpool_stochastic.allocate(arena).fill(UNSET);
+    fpool_stochastic.seed(stochastic, seed);
+    fpool_stochastic.training(stochastic, training ? 1 : 0);
+    return stochastic;
   }
 }

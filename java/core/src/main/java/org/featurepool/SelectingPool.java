@@ -7,15 +7,16 @@ import org.featurepool.bindings.NativeLibrary;
 import org.featurepool.bindings.ffi.featurepool_h;
 
 /**
- * What {@link MaxPool} and {@link MinPool} have in common: a pooling whose every output is one
- * element of its window. A {@link Mask} records which, and the gradient goes there.
+ * What {@link MaxPool}, {@link MinPool} and {@link MedianPool} have in common: a pooling whose
+ * every output is one element of its window. A {@link Mask} records which, and the gradient goes
+ * there.
  *
  * <p>Backward: {@code dx[mask] += dy}, zero elsewhere; gradients of {@link DType#F16} and {@link
  * DType#BF16} are added in f32 and rounded once.
  *
  * <p>See the {@linkplain org.featurepool package} for the exceptions that all calls have in common.
  */
-public abstract sealed class SelectingPool permits MaxPool, MinPool {
+public abstract sealed class SelectingPool permits MaxPool, MedianPool, MinPool {
   private final Window window;
 
   /**
@@ -53,7 +54,7 @@ public abstract sealed class SelectingPool permits MaxPool, MinPool {
   /**
    * Pools a tensor into a new one.
    *
-   * @param x input, any type but {@link DType#I64}, of the window's rank
+   * @param x input, of the operator's types and the window's rank
    * @param arena owner of the output's memory
    * @return output of the input's type and {@link Window#outputShape}
    * @throws IllegalArgumentException if the window does not fit the input or the type is another
@@ -67,7 +68,7 @@ public abstract sealed class SelectingPool permits MaxPool, MinPool {
   /**
    * Pools a tensor into an existing one; allocates nothing.
    *
-   * @param x input, any type but {@link DType#I64}, of the window's rank
+   * @param x input, of the operator's types and the window's rank
    * @param out output of the input's type and {@link Window#outputShape}; overwritten
    * @throws IllegalArgumentException if the window does not fit the input, the type is another, or
    *     {@code out} has another type or shape, is read-only or overlaps {@code x}
@@ -89,7 +90,7 @@ public abstract sealed class SelectingPool permits MaxPool, MinPool {
   /**
    * Pools a tensor into a new one and records which elements were selected.
    *
-   * @param x input, any type but {@link DType#I64}, of the window's rank
+   * @param x input, of the operator's types and the window's rank
    * @param arena owner of the memory of output and mask
    * @return output of the input's type and {@link Window#outputShape}, and its mask in the smallest
    *     format
@@ -107,7 +108,7 @@ public abstract sealed class SelectingPool permits MaxPool, MinPool {
    * Pools a tensor into an existing one and records which elements were selected; allocates
    * nothing.
    *
-   * @param x input, any type but {@link DType#I64}, of the window's rank
+   * @param x input, of the operator's types and the window's rank
    * @param out output of the input's type and {@link Window#outputShape}; overwritten
    * @param mask a mask of this window and the input's shape; overwritten
    * @throws IllegalArgumentException if the window does not fit the input, the type is another,

@@ -14,7 +14,7 @@ final class TestTensors {
   private TestTensors() {}
 
   /** Position in a tensor of the given layout of an element of a planar array. */
-  private static int place(Shape shape, int planar) {
+  static int place(Shape shape, int planar) {
     if (shape.layout() == Layout.PLANAR) {
       return planar;
     }

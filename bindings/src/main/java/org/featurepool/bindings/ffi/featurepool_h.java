@@ -584,6 +584,64 @@ public class featurepool_h extends featurepool_h$shared {
         }
     }
 
+    private static class fpool_sizeof_stochastic {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_LONG    );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_sizeof_stochastic");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int64_t fpool_sizeof_stochastic()
+     * }
+     */
+    public static FunctionDescriptor fpool_sizeof_stochastic$descriptor() {
+        return fpool_sizeof_stochastic.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int64_t fpool_sizeof_stochastic()
+     * }
+     */
+    public static MethodHandle fpool_sizeof_stochastic$handle() {
+        return fpool_sizeof_stochastic.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int64_t fpool_sizeof_stochastic()
+     * }
+     */
+    public static MemorySegment fpool_sizeof_stochastic$address() {
+        return fpool_sizeof_stochastic.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int64_t fpool_sizeof_stochastic()
+     * }
+     */
+    public static long fpool_sizeof_stochastic() {
+        var mh$ = fpool_sizeof_stochastic.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_sizeof_stochastic");
+            }
+            return (long)mh$.invokeExact();
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class fpool_last_error {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             featurepool_h.C_POINTER    );
@@ -1267,6 +1325,205 @@ public class featurepool_h extends featurepool_h$shared {
                 traceDowncall("fpool_avg_backward", dy, dy_data, window, average, dx, dx_data);
             }
             return (int)mh$.invokeExact(dy, dy_data, window, average, dx, dx_data);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class fpool_median_forward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_INT,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_median_forward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * fpool_status fpool_median_forward(const fpool_tensor *x, const void *x_data, const fpool_window *window, const fpool_tensor *y, void *y_data, const fpool_tensor *mask, void *mask_data)
+     * }
+     */
+    public static FunctionDescriptor fpool_median_forward$descriptor() {
+        return fpool_median_forward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * fpool_status fpool_median_forward(const fpool_tensor *x, const void *x_data, const fpool_window *window, const fpool_tensor *y, void *y_data, const fpool_tensor *mask, void *mask_data)
+     * }
+     */
+    public static MethodHandle fpool_median_forward$handle() {
+        return fpool_median_forward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * fpool_status fpool_median_forward(const fpool_tensor *x, const void *x_data, const fpool_window *window, const fpool_tensor *y, void *y_data, const fpool_tensor *mask, void *mask_data)
+     * }
+     */
+    public static MemorySegment fpool_median_forward$address() {
+        return fpool_median_forward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * fpool_status fpool_median_forward(const fpool_tensor *x, const void *x_data, const fpool_window *window, const fpool_tensor *y, void *y_data, const fpool_tensor *mask, void *mask_data)
+     * }
+     */
+    public static int fpool_median_forward(MemorySegment x, MemorySegment x_data, MemorySegment window, MemorySegment y, MemorySegment y_data, MemorySegment mask, MemorySegment mask_data) {
+        var mh$ = fpool_median_forward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_median_forward", x, x_data, window, y, y_data, mask, mask_data);
+            }
+            return (int)mh$.invokeExact(x, x_data, window, y, y_data, mask, mask_data);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class fpool_stochastic_forward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_INT,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_stochastic_forward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * fpool_status fpool_stochastic_forward(const fpool_tensor *x, const void *x_data, const fpool_window *window, const fpool_stochastic *stochastic, const fpool_tensor *y, void *y_data, const fpool_tensor *mask, void *mask_data)
+     * }
+     */
+    public static FunctionDescriptor fpool_stochastic_forward$descriptor() {
+        return fpool_stochastic_forward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * fpool_status fpool_stochastic_forward(const fpool_tensor *x, const void *x_data, const fpool_window *window, const fpool_stochastic *stochastic, const fpool_tensor *y, void *y_data, const fpool_tensor *mask, void *mask_data)
+     * }
+     */
+    public static MethodHandle fpool_stochastic_forward$handle() {
+        return fpool_stochastic_forward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * fpool_status fpool_stochastic_forward(const fpool_tensor *x, const void *x_data, const fpool_window *window, const fpool_stochastic *stochastic, const fpool_tensor *y, void *y_data, const fpool_tensor *mask, void *mask_data)
+     * }
+     */
+    public static MemorySegment fpool_stochastic_forward$address() {
+        return fpool_stochastic_forward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * fpool_status fpool_stochastic_forward(const fpool_tensor *x, const void *x_data, const fpool_window *window, const fpool_stochastic *stochastic, const fpool_tensor *y, void *y_data, const fpool_tensor *mask, void *mask_data)
+     * }
+     */
+    public static int fpool_stochastic_forward(MemorySegment x, MemorySegment x_data, MemorySegment window, MemorySegment stochastic, MemorySegment y, MemorySegment y_data, MemorySegment mask, MemorySegment mask_data) {
+        var mh$ = fpool_stochastic_forward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_stochastic_forward", x, x_data, window, stochastic, y, y_data, mask, mask_data);
+            }
+            return (int)mh$.invokeExact(x, x_data, window, stochastic, y, y_data, mask, mask_data);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class fpool_stochastic_backward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_INT,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_stochastic_backward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * fpool_status fpool_stochastic_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *x, const void *x_data, const fpool_window *window, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static FunctionDescriptor fpool_stochastic_backward$descriptor() {
+        return fpool_stochastic_backward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * fpool_status fpool_stochastic_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *x, const void *x_data, const fpool_window *window, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static MethodHandle fpool_stochastic_backward$handle() {
+        return fpool_stochastic_backward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * fpool_status fpool_stochastic_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *x, const void *x_data, const fpool_window *window, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static MemorySegment fpool_stochastic_backward$address() {
+        return fpool_stochastic_backward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * fpool_status fpool_stochastic_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *x, const void *x_data, const fpool_window *window, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static int fpool_stochastic_backward(MemorySegment dy, MemorySegment dy_data, MemorySegment x, MemorySegment x_data, MemorySegment window, MemorySegment dx, MemorySegment dx_data) {
+        var mh$ = fpool_stochastic_backward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_stochastic_backward", dy, dy_data, x, x_data, window, dx, dx_data);
+            }
+            return (int)mh$.invokeExact(dy, dy_data, x, x_data, window, dx, dx_data);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
