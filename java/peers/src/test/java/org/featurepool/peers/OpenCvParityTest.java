@@ -15,6 +15,7 @@ import org.featurepool.AvgPool;
 import org.featurepool.DType;
 import org.featurepool.Layout;
 import org.featurepool.MaxPool;
+import org.featurepool.MedianPool;
 import org.featurepool.MinPool;
 import org.featurepool.Shape;
 import org.featurepool.Tensor;
@@ -212,6 +213,42 @@ class OpenCvParityTest {
                     return to;
                   });
           Parity.assertSame(p, theirs, Values.planar(y));
+        });
+  }
+
+  @Test
+  void median() {
+    forEachPicture(
+        "median (medianBlur)",
+        true,
+        15,
+        (p, x, arena) -> {
+          // OpenCV: f32 up to 5x5.
+          int k = p.dtype() == DType.F32 ? Math.min(p.k(), 5) : p.k();
+          Window window = Window.square(k).withStride(1).withPadding(k / 2);
+          Tensor y =
+              MedianPool.of(window).forward(Values.tensor(arena, p.dtype(), p.shape(), x), arena);
+          double[] theirs =
+              filter(
+                  p,
+                  x,
+                  (from, to) -> {
+                    opencv_imgproc.medianBlur(from, to, k);
+                    return to;
+                  });
+          Parity.assertClose(
+              p,
+              theirs,
+              Values.planar(y),
+              0,
+              i -> {
+                // OpenCV repeats the border's elements; here padding is not there.
+                boolean border = p.nearBorder(i, k / 2);
+                if (border) {
+                  PARITY.excused("medians at the border");
+                }
+                return border;
+              });
         });
   }
 }
