@@ -31,7 +31,7 @@ public final class Failure
     trace(e, command);
     return switch (e) {
       // What the library refuses, it was given by the user.
-      case UsageException _, IllegalArgumentException _ ->
+      case UsageException _, IllegalArgumentException _, IndexOutOfBoundsException _ ->
           tell(command, e.getMessage(), Main.BAD_USAGE);
       case IOException io -> tell(command, text(io, null), INTERNAL_ERROR);
       default -> tell(command, e + " (FEATUREPOOL_DEBUG=1 tells where)", INTERNAL_ERROR);

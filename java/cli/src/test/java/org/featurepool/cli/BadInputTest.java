@@ -67,13 +67,13 @@ class BadInputTest {
           --include-pad belongs to avg; --op is max | --op max --kernel 2,2 --include-pad
           --divisor belongs to avg; --op is max | --op max --kernel 2,2 --divisor 3
           --output belongs to adaptive-max, adaptive-avg; --op is max | --op max --kernel 2,2 --output 2,2
-          --kernel belongs to max, min, avg; --op is adaptive-max | --op adaptive-max --kernel 2,2
+          --kernel belongs to max, min, avg, | --op adaptive-max --kernel 2,2
           --op adaptive-avg needs --output=O,.. | --op adaptive-avg
           --output 2,2,2,2 has 4 values | --op adaptive-avg --output 2,2,2,2
           output is 0            | --op adaptive-max --output 2,0
           --rank is 4; it must be 1, 2 or 3 | --op global-max --rank 4
           divisor is 0           | --op avg --kernel 2,2 --divisor 0
-          --mask-out belongs to max, min, adaptive-max, global-max; --op is avg | --op avg --kernel 2,2 --mask-out m.npy
+          --mask-out belongs to max, min, | --op avg --kernel 2,2 --mask-out m.npy
           must end in .npy       | --op max --kernel 2,2 --mask-out m.png
           --threads is 0; it must be 1 to 1024 | --op max --kernel 2,2 --threads 0
           --threads is 1025      | --op max --kernel 2,2 --threads 1025

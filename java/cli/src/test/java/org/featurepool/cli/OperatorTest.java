@@ -2,6 +2,7 @@ package org.featurepool.cli;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
@@ -17,6 +18,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.function.BiFunction;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -74,20 +76,32 @@ class OperatorTest {
     return extents;
   }
 
+  private static final List<int[]> BINS = Plain.bins(H, W, 4, 5);
+  private static final List<int[]> WHOLE = Plain.whole(H * W);
+  private static final long[] WINDOWED = nchw(N, C, 5, 11);
+  private static final long[] BINNED = nchw(N, C, 4, 5);
+  private static final long[] GLOBAL = nchw(N, C, 1, 1);
+
   private static List<Check> checks() {
-    List<int[]> bins = Plain.bins(H, W, 4, 5);
-    List<int[]> whole = Plain.whole(H * W);
-    long[] windowed = nchw(N, C, 5, 11);
+    return Stream.of(selections(), averages()).flatMap(List::stream).toList();
+  }
+
+  private static List<Check> selections() {
     return List.of(
-        Check.of("--op max " + WINDOW, "<f4", windowed, reduce(windows(), Plain::max)),
-        Check.of("--op avg " + WINDOW, "<f8", windowed, reduce(windows(), Plain::mean)),
-        Check.of("--op min " + WINDOW, "<f8", windowed, reduce(windows(), Plain::min)),
+        Check.of("--op max " + WINDOW, "<f4", WINDOWED, reduce(windows(), Plain::max)),
+        Check.of("--op min " + WINDOW, "<f8", WINDOWED, reduce(windows(), Plain::min)),
+        Check.of("--op median " + WINDOW, "<f8", WINDOWED, reduce(windows(), Plain::median)),
+        Check.of("--op adaptive-max --output 4,5", "<f8", BINNED, reduce(BINS, Plain::max)),
+        Check.of("--op global-max", "<f4", GLOBAL, reduce(WHOLE, Plain::max)));
+  }
+
+  private static List<Check> averages() {
+    return List.of(
+        Check.of("--op avg " + WINDOW, "<f8", WINDOWED, reduce(windows(), Plain::mean)),
+        Check.of("--op adaptive-avg --output 4,5", "<f8", BINNED, reduce(BINS, Plain::mean)),
+        Check.of("--op global-avg", "<f4", GLOBAL, reduce(WHOLE, Plain::mean)),
         Check.of(
-            "--op adaptive-max --output 4,5", "<f8", nchw(N, C, 4, 5), reduce(bins, Plain::max)),
-        Check.of(
-            "--op adaptive-avg --output 4,5", "<f8", nchw(N, C, 4, 5), reduce(bins, Plain::mean)),
-        Check.of("--op global-max", "<f4", nchw(N, C, 1, 1), reduce(whole, Plain::max)),
-        Check.of("--op global-avg", "<f4", nchw(N, C, 1, 1), reduce(whole, Plain::mean)));
+            "--op stochastic " + WINDOW, "<f8", WINDOWED, reduce(windows(), Plain::expectation)));
   }
 
   @ParameterizedTest
@@ -113,7 +127,7 @@ class OperatorTest {
       compare(check, "gradient", dx, NpyFile.read(result), nchw(N, C, H, W), last);
       for (Map.Entry<String, double[]> entry : gradients.entrySet()) {
         Path file = folder.resolve("dx." + entry.getKey() + ".npy");
-        compare(check, entry.getKey(), entry.getValue(), NpyFile.read(file).doubles());
+        compare(check, entry.getKey(), entry.getValue(), logical(NpyFile.read(file), last));
         Files.delete(file);
       }
     }
@@ -132,16 +146,22 @@ class OperatorTest {
 
   private void run(List<Object> files, Check check, String layout) {
     List<Object> args = new ArrayList<>(files);
-    args.addAll(List.of(check.options().replace("FOLDER", folder.toString()).split(" ")));
+    String options = check.options().replace("FOLDER", folder.toString()).replace("LAYOUT", layout);
+    args.addAll(List.of(options.split(" +")));
     args.addAll(List.of("--layout", layout));
     assertEquals("", Program.run(args.toArray()).requireSuccess().out());
   }
 
   /** Positive, and no two alike: no ties, and roots have derivatives. */
   private static double[] values(long seed, int count) {
+    return values(seed, count, 0.25, 1.25);
+  }
+
+  private static double[] values(long seed, int count, double least, double most) {
     Random random = new Random(seed);
     double[] values = new double[count];
-    Arrays.setAll(values, i -> (float) (0.25 + (i + random.nextDouble() / 2) / count));
+    Arrays.setAll(
+        values, i -> (float) (least + (i + random.nextDouble() / 2) / count * (most - least)));
     for (int i = count - 1; i > 0; i--) {
       int j = random.nextInt(i + 1);
       double moved = values[i];
@@ -189,8 +209,15 @@ class OperatorTest {
       Check check, String what, double[] expected, NpyFile actual, long[] extents, boolean last) {
     assertEquals(check.descr(), actual.descr());
     assertArrayEquals(memory(extents, last), actual.extents());
-    double[] values = actual.doubles();
-    compare(check, what, expected, last ? channelsLast(values, extents, false) : values);
+    compare(check, what, expected, logical(actual, last));
+  }
+
+  /** The elements in N, C, spatial order. */
+  private static double[] logical(NpyFile file, boolean last) {
+    long[] e = file.extents();
+    return last && e.length == 4
+        ? channelsLast(file.doubles(), nchw(e[0], e[3], e[1], e[2]), false)
+        : file.doubles();
   }
 
   private static void compare(Check check, String what, double[] expected, double[] actual) {
@@ -199,6 +226,59 @@ class OperatorTest {
     for (int i = 0; i < actual.length; i++) {
       assertEquals(
           expected[i], actual[i], bound * (1 + Math.abs(expected[i])), what + ", element " + i);
+    }
+  }
+
+  /**
+   * The draws of training: of the window, one with the mask, routed back, and ruled by the seed.
+   */
+  @Test
+  void stochasticTraining() throws IOException {
+    double[] x = values(20, N * C * H * W);
+    Path in = NpyFile.writeDoubles(folder.resolve("x.npy"), x, N, C, H, W);
+    Path mask = folder.resolve("mask.npy");
+    Path out = folder.resolve("y.npy");
+    String options = "--op stochastic --train " + WINDOW + " --seed ";
+    List<int[]> windows = windows();
+    List<String> results = new ArrayList<>();
+    for (String seed : List.of("1", "1 --threads 5", "-2")) {
+      List<Object> args = new ArrayList<>(List.of("pool", in, "-o", out, "--mask-out", mask));
+      args.addAll(List.of((options + seed).split(" ")));
+      Program.run(args.toArray()).requireSuccess();
+      long[] places = NpyFile.read(mask).longs();
+      double[] y = NpyFile.read(out).doubles();
+      for (int i = 0; i < y.length; i++) {
+        int plane = i / windows.size() * H * W;
+        assertEquals(x[plane + (int) places[i]], y[i]);
+        long place = places[i];
+        assertTrue(Arrays.stream(windows.get(i % windows.size())).anyMatch(tap -> tap == place));
+      }
+      results.add(Arrays.toString(places));
+    }
+    assertEquals(results.get(0), results.get(1));
+    assertNotEquals(results.get(0), results.get(2));
+
+    double[] dy = values(21, N * C * windows.size());
+    Path gradient = NpyFile.writeDoubles(folder.resolve("dy.npy"), dy, WINDOWED);
+    Path dx = folder.resolve("dx.npy");
+    List<Object> args = new ArrayList<>(List.of("backward", in, gradient, "-o", dx));
+    args.addAll(List.of((options + "-2").split(" ")));
+    Program.run(args.toArray()).requireSuccess();
+    long[] places = NpyFile.read(mask).longs();
+    double[] expected = new double[x.length];
+    for (int i = 0; i < dy.length; i++) {
+      expected[i / windows.size() * H * W + (int) places[i]] += dy[i];
+    }
+    assertArrayEquals(expected, NpyFile.read(dx).doubles(), 1e-12);
+
+    double[] ordered = channelsLast(x, nchw(N, C, H, W), true);
+    NpyFile.writeDoubles(in, ordered, memory(nchw(N, C, H, W), true));
+    args = new ArrayList<>(List.of("pool", in, "-o", out, "--layout", "nhwc"));
+    args.addAll(List.of((options + "-2").split(" ")));
+    Program.run(args.toArray()).requireSuccess();
+    double[] y = logical(NpyFile.read(out), true);
+    for (int i = 0; i < y.length; i++) {
+      assertEquals(x[i / windows.size() * H * W + (int) places[i]], y[i], "element " + i);
     }
   }
 

@@ -1,9 +1,11 @@
 package org.featurepool.cli.operator;
 
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.stream.Collectors;
+import org.featurepool.DType;
 import org.featurepool.Layout;
 import org.featurepool.Npy;
 import org.featurepool.Shape;
@@ -75,6 +77,12 @@ final class ArrayForm {
   /** Writes a tensor as an array of the given extents. */
   static void write(Path file, Tensor tensor, long[] extents) throws IOException {
     Npy.write(file, tensor.dtype(), extents, tensor.segment());
+  }
+
+  /** Makes numbers a result of one axis, of float64. */
+  static Pooling.Extra vector(double... values) {
+    long[] extents = {values.length};
+    return file -> Npy.write(file, DType.F64, extents, MemorySegment.ofArray(values));
   }
 
   private static String forms(int rank, Layout layout) {

@@ -28,13 +28,17 @@ import picocli.CommandLine.Spec;
     footer = {
       "",
       "The options are those of the pooling, see 'featurepool pool --help'. The pooling",
-      "of X is computed again, so that a mask need not be kept; DY has the axes that it",
-      "writes. With max, a gradient goes to the element that was the maximum; with avg,",
-      "the elements of its window share it. Where windows overlap, gradients add up.",
+      "of X is computed again, so that neither its output nor a mask need be kept; DY has",
+      "the axes that it writes. Where windows overlap, gradients add up.",
       "",
-      "Example:",
+      "Gradients of parameters are written beside DX.npy: gem writes DX.p.npy, mixed",
+      "DX.alpha.npy, netvlad DX.W.npy, DX.b.npy and DX.c.npy; bilinear with --second",
+      "writes the gradient of its second input, DX.second.npy.",
+      "",
+      "Examples:",
       "  featurepool backward x.npy dy.npy -o dx.npy --op max --kernel 3,3 \\",
-      "      --stride 2,2 --pad 1,1,1,1"
+      "      --stride 2,2 --pad 1,1,1,1",
+      "  featurepool backward x.npy dy.npy -o dx.npy --op gem --global --p 2,3,4.5"
     })
 public final class BackwardCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;

@@ -5,6 +5,7 @@ import java.util.Locale;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.featurepool.MaxPool;
+import org.featurepool.MedianPool;
 import org.featurepool.MinPool;
 import picocli.CommandLine.TypeConversionException;
 
@@ -16,6 +17,8 @@ final class Operators {
           new Selection("max", "the maximum", Windows.FIXED, Types.COMPARED, MaxPool::of),
           new Selection("min", "the minimum", Windows.FIXED, Types.COMPARED, MinPool::of),
           new Average("avg", "the average", Windows.FIXED),
+          new Selection("median", "the median", Windows.FIXED, Types.RANKED, MedianPool::of),
+          new Stochastic("stochastic", "an average weighted by itself, or one drawn so"),
           new Selection(
               "adaptive-max", "maxima of bins", Windows.ADAPTIVE, Types.COMPARED, MaxPool::of),
           new Average("adaptive-avg", "averages of bins", Windows.ADAPTIVE),

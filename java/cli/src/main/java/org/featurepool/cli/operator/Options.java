@@ -84,6 +84,20 @@ final class Options {
           ".npy",
           "Write where in its plane each output's element was, as int64.");
 
+  /** Seed of random numbers. */
+  static final Option<Long> SEED =
+      Option.of(
+          "--seed",
+          "S",
+          Options::wholeNumber,
+          "Seed: the same one gives the same result, whatever the threads and the layout.");
+
+  /** Training or inference. */
+  static final Option<Boolean> TRAIN =
+      Option.flag(
+          "--train",
+          "Draw one element of each window by --seed, as in training, instead of averaging.");
+
   /** Order of an array's axes. */
   static final Option<Layout> LAYOUT =
       Option.of(

@@ -18,6 +18,15 @@ final class Types {
   /** Of what only floating-point numbers have. */
   static final Set<DType> F32_F64 = of(DType.F32, DType.F64);
 
+  /** Of what sorts elements. */
+  static final Set<DType> RANKED = of(DType.F32, DType.F64, DType.U8);
+
+  /** Of spatial pyramids. */
+  static final Set<DType> F32 = of(DType.F32);
+
+  /** Of the block of several windows. */
+  static final Set<DType> F32_F16_U8 = of(DType.F32, DType.F16, DType.U8);
+
   private Types() {}
 
   private static Set<DType> of(DType first, DType... more) {
