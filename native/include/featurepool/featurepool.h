@@ -410,6 +410,152 @@ FPOOL_API fpool_status fpool_stochastic_backward(const fpool_tensor* dy, const v
                                                  const fpool_window* window,  //
                                                  const fpool_tensor* dx, void* dx_data);
 
+/* --- Lp ----------------------------------------------------------------------------------------
+ */
+
+/**
+ * Lp pooling: `y = (sum |x|^p)^(1/p)` over the window's taps inside the input; for p = infinity,
+ * their largest |x|. Sums are taken in f64 and, where those would overflow or lose their digits, of
+ * scaled elements: y overflows only where it is itself beyond its type. A NaN in the window gives
+ * NaN; a window without a valid tap gives 0.
+ *
+ * @param[in] x,x_data input, FPOOL_F32 or F64, aligned to its element
+ * @param[in] window   the window
+ * @param[in] p        at least 1, or infinity
+ * @param[in] y,y_data output of the extents of fpool_output_extents(), same type and layout
+ */
+FPOOL_API fpool_status fpool_lp_forward(const fpool_tensor* x, const void* x_data,
+                                        const fpool_window* window, double p,  //
+                                        const fpool_tensor* y, void* y_data);
+
+/**
+ * Gradient of Lp pooling: every tap inside the input gets `dy * sign(x) * (|x|/y)^(p-1)`,
+ * accumulated; 0 where y is 0. For p = infinity, `dy * sign(x)` goes to the first largest |x| of
+ * the window in row-major order.
+ *
+ * @param[in] x,x_data   input of the forward call, FPOOL_F32 or F64
+ * @param[in] y,y_data   output of the forward call
+ * @param[in] dy,dy_data gradient of the output
+ * @param[in] window     the window of the forward call
+ * @param[in] p          p of the forward call
+ * @param[in] dx,dx_data gradient of the input, of the type, extents and layout of `x`; overwritten
+ */
+FPOOL_API fpool_status fpool_lp_backward(const fpool_tensor* x, const void* x_data,
+                                         const fpool_tensor* y, const void* y_data,
+                                         const fpool_tensor* dy, const void* dy_data,
+                                         const fpool_window* window, double p,  //
+                                         const fpool_tensor* dx, void* dx_data);
+
+/* --- generalised mean --------------------------------------------------------------------------
+ */
+
+/**
+ * Generalised mean (GeM): `y = (mean of max(x, epsilon)^p)^(1/p)` over the window's taps inside the
+ * input. Computed as fpool_lp_forward() is. A NaN in the window gives NaN, and so does a window
+ * without a valid tap.
+ *
+ * @param[in] x,x_data  input, FPOOL_F32 or F64, aligned to its element
+ * @param[in] window    the window
+ * @param[in] p,p_count one p for all channels, or one per channel, each greater than 0 and finite
+ * @param[in] epsilon   the least element, greater than 0 and finite; usually 1e-6
+ * @param[in] y,y_data  output of the extents of fpool_output_extents(), same type and layout
+ */
+FPOOL_API fpool_status fpool_gem_forward(const fpool_tensor* x, const void* x_data,
+                                         const fpool_window* window,                        //
+                                         const double* p, int64_t p_count, double epsilon,  //
+                                         const fpool_tensor* y, void* y_data);
+
+/**
+ * Gradients of the generalised mean over windows of n valid taps:
+ * `dx += dy * (x/y)^(p-1) / n` where x is greater than epsilon, and
+ * `dp += dy * y/p * (sum(b^p ln b) / sum(b^p) - ln y)` with `b = max(x, epsilon)`. Windows without
+ * a valid tap give nothing. `dp` is summed in f64, bit-identical for every number of threads.
+ *
+ * @param[in]  x,x_data   input of the forward call, FPOOL_F32 or F64
+ * @param[in]  y,y_data   output of the forward call
+ * @param[in]  dy,dy_data gradient of the output
+ * @param[in]  window     the window of the forward call
+ * @param[in]  p,p_count  p of the forward call
+ * @param[in]  epsilon    epsilon of the forward call
+ * @param[out] dx,dx_data gradient of the input, of the type, extents and layout of `x`; overwritten
+ * @param[out] dp         `p_count` gradients of p; overwritten. NULL: they are not wanted
+ */
+FPOOL_API fpool_status fpool_gem_backward(const fpool_tensor* x, const void* x_data,
+                                          const fpool_tensor* y, const void* y_data,
+                                          const fpool_tensor* dy, const void* dy_data,
+                                          const fpool_window* window,                        //
+                                          const double* p, int64_t p_count, double epsilon,  //
+                                          const fpool_tensor* dx, void* dx_data, double* dp);
+
+/* --- mixed -------------------------------------------------------------------------------------
+ */
+
+/**
+ * Maximum and average of a window, added: `y = alpha * max + (1 - alpha) * average`, the average
+ * over the taps inside the input. The input is read once. Where alpha is 0 the maximum does not
+ * count at all, where it is 1 the average. A window without a valid tap gives NaN, or -inf where
+ * alpha is 1.
+ *
+ * @param[in] x,x_data          input, FPOOL_F32 or F64, aligned to its element
+ * @param[in] window            the window
+ * @param[in] alpha,alpha_count one alpha for all channels, or one per channel, each in [0, 1]
+ * @param[in] y,y_data          output of the extents of fpool_output_extents(), same type and
+ * layout
+ */
+FPOOL_API fpool_status fpool_mixed_add_forward(const fpool_tensor* x, const void* x_data,
+                                               const fpool_window* window,                //
+                                               const double* alpha, int64_t alpha_count,  //
+                                               const fpool_tensor* y, void* y_data);
+
+/**
+ * Gradients of fpool_mixed_add_forward(): the first maximum of a window (of NaNs the last) gets
+ * `alpha * dy`, every tap its share of `(1 - alpha) * dy`, accumulated; and
+ * `dalpha += dy * (max - average)`, in f64, bit-identical for every number of threads. Windows
+ * without a valid tap give nothing.
+ *
+ * @param[in]  x,x_data          input of the forward call, FPOOL_F32 or F64
+ * @param[in]  dy,dy_data        gradient of the output
+ * @param[in]  window            the window of the forward call
+ * @param[in]  alpha,alpha_count alpha of the forward call
+ * @param[out] dx,dx_data        gradient of the input, of the type, extents and layout of `x`;
+ *                               overwritten
+ * @param[out] dalpha            `alpha_count` gradients of alpha; overwritten. NULL: not wanted
+ */
+FPOOL_API fpool_status fpool_mixed_add_backward(const fpool_tensor* x, const void* x_data,
+                                                const fpool_tensor* dy, const void* dy_data,
+                                                const fpool_window* window,                //
+                                                const double* alpha, int64_t alpha_count,  //
+                                                const fpool_tensor* dx, void* dx_data,
+                                                double* dalpha);
+
+/**
+ * Average and maximum of a window as channels of their own: of C channels come 2 C, first all
+ * averages (over the taps inside the input), then all maxima. The input is read once. A window
+ * without a valid tap gives NaN and -inf.
+ *
+ * @param[in] x,x_data input, FPOOL_F32 or F64, aligned to its element
+ * @param[in] window   the window
+ * @param[in] y,y_data output of the extents of fpool_output_extents() but twice the channels, same
+ *                     type and layout
+ */
+FPOOL_API fpool_status fpool_mixed_cat_forward(const fpool_tensor* x, const void* x_data,
+                                               const fpool_window* window,  //
+                                               const fpool_tensor* y, void* y_data);
+
+/**
+ * Gradient of fpool_mixed_cat_forward(): the first maximum of a window (of NaNs the last) gets the
+ * `dy` of the maximum, every tap its share of that of the average, accumulated.
+ *
+ * @param[in] x,x_data   input of the forward call, FPOOL_F32 or F64
+ * @param[in] dy,dy_data gradient of the output, of twice the channels
+ * @param[in] window     the window of the forward call
+ * @param[in] dx,dx_data gradient of the input, of the type, extents and layout of `x`; overwritten
+ */
+FPOOL_API fpool_status fpool_mixed_cat_backward(const fpool_tensor* x, const void* x_data,
+                                                const fpool_tensor* dy, const void* dy_data,
+                                                const fpool_window* window,  //
+                                                const fpool_tensor* dx, void* dx_data);
+
 #ifdef __cplusplus
 }
 #endif

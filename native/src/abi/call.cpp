@@ -137,15 +137,65 @@ MaskType check_mask_buffer(const Buffer& mask, const Geometry& geometry, const f
   return type;
 }
 
-void prepare_forward(Pooling& pooling, const Buffer& x, const Buffer& y, const Buffer* mask) {
-  const fpool_tensor& like = *x.tensor;
-  const Extents extents = output_extents(pooling.geometry, like.spatial_rank);
+namespace {
+
+/** Checks an output against the input of a call, and names both to it. */
+void add_operands(Pooling& pooling, const Buffer& x, const Buffer& y, const Extents& extents,
+                  const char* reason) {
   check_buffer(y);
-  check_dtype(y, {like.dtype});
-  check_shape(y, like, extents.data(), kOutputOf);
+  check_dtype(y, {x.tensor->dtype});
+  check_shape(y, *x.tensor, extents.data(), reason);
   check_apart(y, x);
   pooling.input = x.data;
   pooling.output = const_cast<void*>(y.data);
+}
+
+/** Checks a gradient of an output against that of the input, and names both to a call. */
+void add_gradients(Pooling& pooling, const Buffer& dy, const Buffer& dx, const Extents& extents,
+                   const char* reason) {
+  check_buffer(dy);
+  check_dtype(dy, {dx.tensor->dtype});
+  check_shape(dy, *dx.tensor, extents.data(), reason);
+  check_apart(dx, dy);
+  pooling.input = dy.data;
+  pooling.output = const_cast<void*>(dx.data);
+}
+
+}  // namespace
+
+void forward_into(Pooling pooling, const Buffer& x, const Buffer& y, const Extents& extents,
+                  const char* reason) {
+  add_operands(pooling, x, y, extents, reason);
+  dispatch::run(pooling);
+}
+
+void backward_from(Pooling pooling, const Buffer& dy, const Buffer& dx, const Extents& extents,
+                   const char* reason) {
+  add_gradients(pooling, dy, dx, extents, reason);
+  dispatch::run(pooling);
+}
+
+void add_input(Pooling& pooling, const Buffer& x, const Buffer& dx) {
+  check_buffer(x);
+  check_dtype(x, {dx.tensor->dtype});
+  check_shape(x, *dx.tensor, dx.tensor->extents, "those of dx");
+  check_apart(dx, x);
+  pooling.x = x.data;
+}
+
+void add_output(Pooling& pooling, const Buffer& y, const Buffer& dx) {
+  const Extents extents = output_extents(pooling.geometry, dx.tensor->spatial_rank);
+  check_buffer(y);
+  check_dtype(y, {dx.tensor->dtype});
+  check_shape(y, *dx.tensor, extents.data(), kOutputOf);
+  check_apart(dx, y);
+  pooling.y = y.data;
+}
+
+void prepare_forward(Pooling& pooling, const Buffer& x, const Buffer& y, const Buffer* mask) {
+  const fpool_tensor& like = *x.tensor;
+  const Extents extents = output_extents(pooling.geometry, like.spatial_rank);
+  add_operands(pooling, x, y, extents, kOutputOf);
   if (mask != nullptr) {
     pooling.mask_type = check_mask_buffer(*mask, pooling.geometry, like, extents);
     check_apart(*mask, x);
@@ -161,12 +211,7 @@ void forward(Pooling pooling, const Buffer& x, const Buffer& y, const Buffer* ma
 
 void prepare_backward(Pooling& pooling, const Buffer& dy, const Buffer* mask, const Buffer& dx) {
   const Extents extents = output_extents(pooling.geometry, dx.tensor->spatial_rank);
-  check_buffer(dy);
-  check_dtype(dy, {dx.tensor->dtype});
-  check_shape(dy, *dx.tensor, extents.data(), kOutputOf);
-  check_apart(dx, dy);
-  pooling.input = dy.data;
-  pooling.output = const_cast<void*>(dx.data);
+  add_gradients(pooling, dy, dx, extents, kOutputOf);
   if (mask != nullptr) {
     pooling.mask_type = check_mask_buffer(*mask, pooling.geometry, *dx.tensor, extents);
     check_apart(dx, *mask);

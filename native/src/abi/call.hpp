@@ -89,4 +89,18 @@ void prepare_backward(Pooling& pooling, const Buffer& dy, const Buffer* mask, co
 /** Checks the operands of a backward call over windows and runs it; `mask` may be null. */
 void backward(Pooling pooling, const Buffer& dy, const Buffer* mask, const Buffer& dx);
 
+/** forward() to an output of other extents; `reason` says what they are. */
+void forward_into(Pooling pooling, const Buffer& x, const Buffer& y, const Extents& extents,
+                  const char* reason);
+
+/** backward() from the gradient of an output of other extents. */
+void backward_from(Pooling pooling, const Buffer& dy, const Buffer& dx, const Extents& extents,
+                   const char* reason);
+
+/** Checks the forward call's input, which a gradient needs, and names it to the call. */
+void add_input(Pooling& pooling, const Buffer& x, const Buffer& dx);
+
+/** Checks the forward call's output, which a gradient needs, and names it to the call. */
+void add_output(Pooling& pooling, const Buffer& y, const Buffer& dx);
+
 }  // namespace featurepool

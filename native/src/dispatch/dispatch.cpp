@@ -166,13 +166,24 @@ void run(const Call& call) {
 }
 
 template <class Call>
+void run_here(const Call& call) {
+  for (const KernelOf<Call>& kernel : kernels_of<Call>(call.operation)) {
+    if (!kernel.accepts(call)) continue;
+    kernel.run[choice().tier](call, {0, kernel.items(call)});
+    return;
+  }
+  run_reference(call, {0, call.items()});
+}
+
+template <class Call>
 std::string kernel_for(const Call& call) {
   const KernelOf<Call>* kernel = find_kernel(call);
   return kernel == nullptr ? kReference : kernel->name;
 }
 
-#define FEATUREPOOL_INSTANTIATE(Call)  \
-  template void run(const Call& call); \
+#define FEATUREPOOL_INSTANTIATE(Call)       \
+  template void run(const Call& call);      \
+  template void run_here(const Call& call); \
   template std::string kernel_for(const Call& call);
 FEATUREPOOL_CALLS(FEATUREPOOL_INSTANTIATE)
 #undef FEATUREPOOL_INSTANTIATE

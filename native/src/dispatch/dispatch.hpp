@@ -17,6 +17,13 @@ namespace featurepool::dispatch {
 template <class Call>
 void run(const Call& call);
 
+/**
+ * run() on the caller's thread alone and with the fastest kernel, whichever may be forced: for the
+ * parts of a call that a kernel was chosen for already.
+ */
+template <class Call>
+void run_here(const Call& call);
+
 /** The tiers that this machine can run, slowest first. */
 std::vector<std::string> tiers();
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "dispatch/operation.hpp"
+#include "dispatch/powers.hpp"
 #include "geometry/geometry.hpp"
 
 namespace featurepool {
@@ -21,6 +22,21 @@ struct Divisor {
 struct Draw {
   std::uint64_t seed = 0;
   bool training = false;
+};
+
+/** How a mixed pooling joins the maximum and the average of a window. */
+struct Mix {
+  const double* alpha =
+      nullptr;             ///< weight of the maximum; null: both are kept, [average, maximum]
+  std::int64_t count = 1;  ///< 1, or one per channel
+
+  double of(std::int64_t channel) const { return alpha[count == 1 ? 0 : channel]; }
+
+  /** alpha * maximum + (1 - alpha) * average; at 0 and 1 the other one does not count at all. */
+  static double join(double alpha, double maximum, double average) {
+    if (alpha == 0) return average;
+    return alpha == 1 ? maximum : alpha * maximum + (1 - alpha) * average;
+  }
 };
 
 /**
@@ -43,6 +59,8 @@ struct Pooling {
   const void* y = nullptr;
   Divisor divisor;
   Draw draw;
+  Power power;
+  Mix mix;
 
   /** The reference takes one plane at a time. */
   std::int64_t items() const { return geometry.planes(); }

@@ -221,6 +221,7 @@ class BindingTest {
     return switch (type) {
       case "int32_t", "fpool_status" -> "int";
       case "int64_t", "uint64_t" -> "long";
+      case "double" -> "double";
       default -> throw new IllegalArgumentException("no type of the C interface: " + type);
     };
   }

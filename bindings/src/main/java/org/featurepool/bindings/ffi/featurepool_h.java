@@ -1530,6 +1530,544 @@ public class featurepool_h extends featurepool_h$shared {
            throw new AssertionError("should not reach here", ex$);
         }
     }
+
+    private static class fpool_lp_forward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_INT,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_DOUBLE,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_lp_forward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * fpool_status fpool_lp_forward(const fpool_tensor *x, const void *x_data, const fpool_window *window, double p, const fpool_tensor *y, void *y_data)
+     * }
+     */
+    public static FunctionDescriptor fpool_lp_forward$descriptor() {
+        return fpool_lp_forward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * fpool_status fpool_lp_forward(const fpool_tensor *x, const void *x_data, const fpool_window *window, double p, const fpool_tensor *y, void *y_data)
+     * }
+     */
+    public static MethodHandle fpool_lp_forward$handle() {
+        return fpool_lp_forward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * fpool_status fpool_lp_forward(const fpool_tensor *x, const void *x_data, const fpool_window *window, double p, const fpool_tensor *y, void *y_data)
+     * }
+     */
+    public static MemorySegment fpool_lp_forward$address() {
+        return fpool_lp_forward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * fpool_status fpool_lp_forward(const fpool_tensor *x, const void *x_data, const fpool_window *window, double p, const fpool_tensor *y, void *y_data)
+     * }
+     */
+    public static int fpool_lp_forward(MemorySegment x, MemorySegment x_data, MemorySegment window, double p, MemorySegment y, MemorySegment y_data) {
+        var mh$ = fpool_lp_forward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_lp_forward", x, x_data, window, p, y, y_data);
+            }
+            return (int)mh$.invokeExact(x, x_data, window, p, y, y_data);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class fpool_lp_backward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_INT,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_DOUBLE,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_lp_backward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * fpool_status fpool_lp_backward(const fpool_tensor *x, const void *x_data, const fpool_tensor *y, const void *y_data, const fpool_tensor *dy, const void *dy_data, const fpool_window *window, double p, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static FunctionDescriptor fpool_lp_backward$descriptor() {
+        return fpool_lp_backward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * fpool_status fpool_lp_backward(const fpool_tensor *x, const void *x_data, const fpool_tensor *y, const void *y_data, const fpool_tensor *dy, const void *dy_data, const fpool_window *window, double p, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static MethodHandle fpool_lp_backward$handle() {
+        return fpool_lp_backward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * fpool_status fpool_lp_backward(const fpool_tensor *x, const void *x_data, const fpool_tensor *y, const void *y_data, const fpool_tensor *dy, const void *dy_data, const fpool_window *window, double p, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static MemorySegment fpool_lp_backward$address() {
+        return fpool_lp_backward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * fpool_status fpool_lp_backward(const fpool_tensor *x, const void *x_data, const fpool_tensor *y, const void *y_data, const fpool_tensor *dy, const void *dy_data, const fpool_window *window, double p, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static int fpool_lp_backward(MemorySegment x, MemorySegment x_data, MemorySegment y, MemorySegment y_data, MemorySegment dy, MemorySegment dy_data, MemorySegment window, double p, MemorySegment dx, MemorySegment dx_data) {
+        var mh$ = fpool_lp_backward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_lp_backward", x, x_data, y, y_data, dy, dy_data, window, p, dx, dx_data);
+            }
+            return (int)mh$.invokeExact(x, x_data, y, y_data, dy, dy_data, window, p, dx, dx_data);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class fpool_gem_forward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_INT,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_LONG,
+            featurepool_h.C_DOUBLE,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_gem_forward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * fpool_status fpool_gem_forward(const fpool_tensor *x, const void *x_data, const fpool_window *window, const double *p, int64_t p_count, double epsilon, const fpool_tensor *y, void *y_data)
+     * }
+     */
+    public static FunctionDescriptor fpool_gem_forward$descriptor() {
+        return fpool_gem_forward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * fpool_status fpool_gem_forward(const fpool_tensor *x, const void *x_data, const fpool_window *window, const double *p, int64_t p_count, double epsilon, const fpool_tensor *y, void *y_data)
+     * }
+     */
+    public static MethodHandle fpool_gem_forward$handle() {
+        return fpool_gem_forward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * fpool_status fpool_gem_forward(const fpool_tensor *x, const void *x_data, const fpool_window *window, const double *p, int64_t p_count, double epsilon, const fpool_tensor *y, void *y_data)
+     * }
+     */
+    public static MemorySegment fpool_gem_forward$address() {
+        return fpool_gem_forward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * fpool_status fpool_gem_forward(const fpool_tensor *x, const void *x_data, const fpool_window *window, const double *p, int64_t p_count, double epsilon, const fpool_tensor *y, void *y_data)
+     * }
+     */
+    public static int fpool_gem_forward(MemorySegment x, MemorySegment x_data, MemorySegment window, MemorySegment p, long p_count, double epsilon, MemorySegment y, MemorySegment y_data) {
+        var mh$ = fpool_gem_forward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_gem_forward", x, x_data, window, p, p_count, epsilon, y, y_data);
+            }
+            return (int)mh$.invokeExact(x, x_data, window, p, p_count, epsilon, y, y_data);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class fpool_gem_backward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_INT,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_LONG,
+            featurepool_h.C_DOUBLE,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_gem_backward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * fpool_status fpool_gem_backward(const fpool_tensor *x, const void *x_data, const fpool_tensor *y, const void *y_data, const fpool_tensor *dy, const void *dy_data, const fpool_window *window, const double *p, int64_t p_count, double epsilon, const fpool_tensor *dx, void *dx_data, double *dp)
+     * }
+     */
+    public static FunctionDescriptor fpool_gem_backward$descriptor() {
+        return fpool_gem_backward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * fpool_status fpool_gem_backward(const fpool_tensor *x, const void *x_data, const fpool_tensor *y, const void *y_data, const fpool_tensor *dy, const void *dy_data, const fpool_window *window, const double *p, int64_t p_count, double epsilon, const fpool_tensor *dx, void *dx_data, double *dp)
+     * }
+     */
+    public static MethodHandle fpool_gem_backward$handle() {
+        return fpool_gem_backward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * fpool_status fpool_gem_backward(const fpool_tensor *x, const void *x_data, const fpool_tensor *y, const void *y_data, const fpool_tensor *dy, const void *dy_data, const fpool_window *window, const double *p, int64_t p_count, double epsilon, const fpool_tensor *dx, void *dx_data, double *dp)
+     * }
+     */
+    public static MemorySegment fpool_gem_backward$address() {
+        return fpool_gem_backward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * fpool_status fpool_gem_backward(const fpool_tensor *x, const void *x_data, const fpool_tensor *y, const void *y_data, const fpool_tensor *dy, const void *dy_data, const fpool_window *window, const double *p, int64_t p_count, double epsilon, const fpool_tensor *dx, void *dx_data, double *dp)
+     * }
+     */
+    public static int fpool_gem_backward(MemorySegment x, MemorySegment x_data, MemorySegment y, MemorySegment y_data, MemorySegment dy, MemorySegment dy_data, MemorySegment window, MemorySegment p, long p_count, double epsilon, MemorySegment dx, MemorySegment dx_data, MemorySegment dp) {
+        var mh$ = fpool_gem_backward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_gem_backward", x, x_data, y, y_data, dy, dy_data, window, p, p_count, epsilon, dx, dx_data, dp);
+            }
+            return (int)mh$.invokeExact(x, x_data, y, y_data, dy, dy_data, window, p, p_count, epsilon, dx, dx_data, dp);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class fpool_mixed_add_forward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_INT,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_LONG,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_mixed_add_forward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * fpool_status fpool_mixed_add_forward(const fpool_tensor *x, const void *x_data, const fpool_window *window, const double *alpha, int64_t alpha_count, const fpool_tensor *y, void *y_data)
+     * }
+     */
+    public static FunctionDescriptor fpool_mixed_add_forward$descriptor() {
+        return fpool_mixed_add_forward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * fpool_status fpool_mixed_add_forward(const fpool_tensor *x, const void *x_data, const fpool_window *window, const double *alpha, int64_t alpha_count, const fpool_tensor *y, void *y_data)
+     * }
+     */
+    public static MethodHandle fpool_mixed_add_forward$handle() {
+        return fpool_mixed_add_forward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * fpool_status fpool_mixed_add_forward(const fpool_tensor *x, const void *x_data, const fpool_window *window, const double *alpha, int64_t alpha_count, const fpool_tensor *y, void *y_data)
+     * }
+     */
+    public static MemorySegment fpool_mixed_add_forward$address() {
+        return fpool_mixed_add_forward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * fpool_status fpool_mixed_add_forward(const fpool_tensor *x, const void *x_data, const fpool_window *window, const double *alpha, int64_t alpha_count, const fpool_tensor *y, void *y_data)
+     * }
+     */
+    public static int fpool_mixed_add_forward(MemorySegment x, MemorySegment x_data, MemorySegment window, MemorySegment alpha, long alpha_count, MemorySegment y, MemorySegment y_data) {
+        var mh$ = fpool_mixed_add_forward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_mixed_add_forward", x, x_data, window, alpha, alpha_count, y, y_data);
+            }
+            return (int)mh$.invokeExact(x, x_data, window, alpha, alpha_count, y, y_data);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class fpool_mixed_add_backward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_INT,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_LONG,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_mixed_add_backward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * fpool_status fpool_mixed_add_backward(const fpool_tensor *x, const void *x_data, const fpool_tensor *dy, const void *dy_data, const fpool_window *window, const double *alpha, int64_t alpha_count, const fpool_tensor *dx, void *dx_data, double *dalpha)
+     * }
+     */
+    public static FunctionDescriptor fpool_mixed_add_backward$descriptor() {
+        return fpool_mixed_add_backward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * fpool_status fpool_mixed_add_backward(const fpool_tensor *x, const void *x_data, const fpool_tensor *dy, const void *dy_data, const fpool_window *window, const double *alpha, int64_t alpha_count, const fpool_tensor *dx, void *dx_data, double *dalpha)
+     * }
+     */
+    public static MethodHandle fpool_mixed_add_backward$handle() {
+        return fpool_mixed_add_backward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * fpool_status fpool_mixed_add_backward(const fpool_tensor *x, const void *x_data, const fpool_tensor *dy, const void *dy_data, const fpool_window *window, const double *alpha, int64_t alpha_count, const fpool_tensor *dx, void *dx_data, double *dalpha)
+     * }
+     */
+    public static MemorySegment fpool_mixed_add_backward$address() {
+        return fpool_mixed_add_backward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * fpool_status fpool_mixed_add_backward(const fpool_tensor *x, const void *x_data, const fpool_tensor *dy, const void *dy_data, const fpool_window *window, const double *alpha, int64_t alpha_count, const fpool_tensor *dx, void *dx_data, double *dalpha)
+     * }
+     */
+    public static int fpool_mixed_add_backward(MemorySegment x, MemorySegment x_data, MemorySegment dy, MemorySegment dy_data, MemorySegment window, MemorySegment alpha, long alpha_count, MemorySegment dx, MemorySegment dx_data, MemorySegment dalpha) {
+        var mh$ = fpool_mixed_add_backward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_mixed_add_backward", x, x_data, dy, dy_data, window, alpha, alpha_count, dx, dx_data, dalpha);
+            }
+            return (int)mh$.invokeExact(x, x_data, dy, dy_data, window, alpha, alpha_count, dx, dx_data, dalpha);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class fpool_mixed_cat_forward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_INT,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_mixed_cat_forward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * fpool_status fpool_mixed_cat_forward(const fpool_tensor *x, const void *x_data, const fpool_window *window, const fpool_tensor *y, void *y_data)
+     * }
+     */
+    public static FunctionDescriptor fpool_mixed_cat_forward$descriptor() {
+        return fpool_mixed_cat_forward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * fpool_status fpool_mixed_cat_forward(const fpool_tensor *x, const void *x_data, const fpool_window *window, const fpool_tensor *y, void *y_data)
+     * }
+     */
+    public static MethodHandle fpool_mixed_cat_forward$handle() {
+        return fpool_mixed_cat_forward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * fpool_status fpool_mixed_cat_forward(const fpool_tensor *x, const void *x_data, const fpool_window *window, const fpool_tensor *y, void *y_data)
+     * }
+     */
+    public static MemorySegment fpool_mixed_cat_forward$address() {
+        return fpool_mixed_cat_forward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * fpool_status fpool_mixed_cat_forward(const fpool_tensor *x, const void *x_data, const fpool_window *window, const fpool_tensor *y, void *y_data)
+     * }
+     */
+    public static int fpool_mixed_cat_forward(MemorySegment x, MemorySegment x_data, MemorySegment window, MemorySegment y, MemorySegment y_data) {
+        var mh$ = fpool_mixed_cat_forward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_mixed_cat_forward", x, x_data, window, y, y_data);
+            }
+            return (int)mh$.invokeExact(x, x_data, window, y, y_data);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class fpool_mixed_cat_backward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_INT,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_mixed_cat_backward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * fpool_status fpool_mixed_cat_backward(const fpool_tensor *x, const void *x_data, const fpool_tensor *dy, const void *dy_data, const fpool_window *window, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static FunctionDescriptor fpool_mixed_cat_backward$descriptor() {
+        return fpool_mixed_cat_backward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * fpool_status fpool_mixed_cat_backward(const fpool_tensor *x, const void *x_data, const fpool_tensor *dy, const void *dy_data, const fpool_window *window, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static MethodHandle fpool_mixed_cat_backward$handle() {
+        return fpool_mixed_cat_backward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * fpool_status fpool_mixed_cat_backward(const fpool_tensor *x, const void *x_data, const fpool_tensor *dy, const void *dy_data, const fpool_window *window, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static MemorySegment fpool_mixed_cat_backward$address() {
+        return fpool_mixed_cat_backward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * fpool_status fpool_mixed_cat_backward(const fpool_tensor *x, const void *x_data, const fpool_tensor *dy, const void *dy_data, const fpool_window *window, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static int fpool_mixed_cat_backward(MemorySegment x, MemorySegment x_data, MemorySegment dy, MemorySegment dy_data, MemorySegment window, MemorySegment dx, MemorySegment dx_data) {
+        var mh$ = fpool_mixed_cat_backward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_mixed_cat_backward", x, x_data, dy, dy_data, window, dx, dx_data);
+            }
+            return (int)mh$.invokeExact(x, x_data, dy, dy_data, window, dx, dx_data);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
     private static final int FPOOL_MASK_NONE = (int)-1L;
     /**
      * {@snippet lang=c :
