@@ -37,8 +37,11 @@ record Rule(ToDoubleFunction<double[]> value, UnaryOperator<double[]> slopes, bo
     double at(double tap, double output, double[] taps);
   }
 
-  /** The p-th root of the sum of the taps' p-th powers. */
+  /** The p-th root of the sum of the taps' p-th powers; for infinity the largest magnitude. */
   static Rule lp(double p) {
+    if (Double.isInfinite(p)) {
+      return selecting(taps -> Arrays.stream(taps).map(Math::abs).max().orElseThrow());
+    }
     return weighing(
         taps -> Math.pow(sum(taps, a -> Math.pow(Math.abs(a), p)), 1 / p),
         (tap, y, taps) -> y == 0 ? 0 : Math.signum(tap) * Math.pow(Math.abs(tap) / y, p - 1));

@@ -6,6 +6,8 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.function.Function;
+import java.util.stream.IntStream;
+import org.featurepool.Mask;
 import org.featurepool.Shape;
 import org.featurepool.Tensor;
 import org.featurepool.Window;
@@ -188,6 +190,15 @@ final class Stage {
     return Tensor.of(arena, shape, values);
   }
 
+  /** A tensor times a number. */
+  Tensor scaled(Tensor x, double factor) {
+    float[] values = x.toFloatArray();
+    for (int i = 0; i < values.length; i++) {
+      values[i] *= (float) factor;
+    }
+    return Tensor.of(arena, x.shape(), values);
+  }
+
   // --- operators over windows --------------------------------------------------------------------
 
   /**
@@ -233,6 +244,14 @@ final class Stage {
             .html());
   }
 
+  /** Pools {@link #MAP} by 2×2 windows at stride 2 and checks the result. */
+  float[] map(Function<Window, Pool> pool, Rule rule, String what) {
+    Tensor y = pool.apply(Window.square(2).withStride(2)).forward().of(tensor(MAP), arena);
+    double[] expected = Taps.windows(6, 6, 2, 2, 0).reduce(rule, MAP.values());
+    compare("6×6 map, " + what, expected, y.toFloatArray(), tolerance(rule));
+    return y.toFloatArray();
+  }
+
   /** Pools the noisy picture by 3×3 windows at stride 1, forward and backward, and shows it. */
   void photo(Function<Window, Pool> pool, Rule rule) {
     Tensor input = noisy();
@@ -269,6 +288,30 @@ final class Stage {
       System.arraycopy(plane, 0, expected, c * plane.length, plane.length);
     }
     compare(what, expected, y.toFloatArray(), tolerance(rule));
+  }
+
+  /** Compares an unpooled picture with the values of {@code y} spread by {@code rule}. */
+  void spread(String what, Rule rule, Tensor x, Tensor y, Tensor found, int kernel) {
+    List<Field> planes = Picture.planes(x);
+    Taps taps =
+        Taps.windows(planes.getFirst().height(), planes.getFirst().width(), kernel, kernel, 0);
+    double[] expected =
+        IntStream.range(0, planes.size())
+            .mapToObj(c -> taps.spread(rule, planes.get(c).values(), Field.plane(y, c).values()))
+            .flatMapToDouble(Arrays::stream)
+            .toArray();
+    compare(what, expected, found.toFloatArray(), tolerance(rule));
+  }
+
+  /** Requires every output to be the input at the position that its mask tells. */
+  void selected(String what, Tensor x, Tensor y, Mask mask) {
+    float[] input = x.toFloatArray();
+    long[] positions = mask.indices(Mask.IndexBase.TENSOR, arena).toLongArray();
+    double[] expected = new double[positions.length];
+    for (int i = 0; i < expected.length; i++) {
+      expected[i] = input[(int) positions[i]];
+    }
+    equal(what, expected, y.toFloatArray());
   }
 
   private static double tolerance(Rule rule) {

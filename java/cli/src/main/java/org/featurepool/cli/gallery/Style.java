@@ -79,7 +79,7 @@ final class Style {
       }
       .thirds, .strip { display: grid; gap: 14px; margin: 16px 0; align-items: start; }
       .thirds { grid-template-columns: repeat(auto-fill, minmax(min(240px, 100%), 1fr)); }
-      .strip { grid-template-columns: repeat(auto-fill, minmax(min(150px, 45%), 1fr)); }
+      .strip { grid-template-columns: repeat(auto-fit, minmax(min(150px, 45%), 1fr)); }
       .exhibit .grids { margin: 16px 0; }
       .exhibit h3 { font-size: 1.35rem; }
       .exhibit .formula { margin-bottom: 14px; }
@@ -102,6 +102,8 @@ final class Style {
       .drawn .first { fill: none; stroke: var(--accent); stroke-width: 2.5; }
       .drawn .second { fill: none; stroke: var(--cool); stroke-width: 2.5; }
       .drawn .third { fill: none; stroke: var(--good); stroke-width: 2.5; }
+      .drawn .bold { stroke: var(--ink); stroke-width: 3; stroke-linecap: round; }
+      .drawn .point { stroke: var(--card); stroke-width: 1.5; }
       .drawn .axis { stroke: var(--soft); fill: none; }
       .drawn .under, .drawn .over { fill: none; vector-effect: non-scaling-stroke; }
       .drawn .under { stroke: #000; stroke-opacity: .55; stroke-width: 3px; }
