@@ -46,7 +46,7 @@ enum {
   FPOOL_ERROR_UNSUPPORTED_TYPE = 3,
   /** A buffer that is too small, misaligned, or overlaps another that must be apart from it. */
   FPOOL_ERROR_BAD_BUFFER = 4,
-  /** A mask entry that is no position of the window or plane it belongs to. */
+  /** A mask entry or index that is no position of what it counts over, or no image. */
   FPOOL_ERROR_INDEX_OUT_OF_RANGE = 5,
   /** Working memory could not be had. */
   FPOOL_ERROR_OUT_OF_MEMORY = 6,
@@ -162,6 +162,47 @@ typedef struct fpool_stochastic {
   int32_t reserved;
 } fpool_stochastic;
 
+/**
+ * Fractional max pooling: windows of one size that start at pseudo-random places.
+ *
+ * The arrays hold one entry per spatial axis of the tensors, outermost first (H, W | D, H, W);
+ * entries beyond `spatial_rank` are ignored.
+ */
+typedef struct fpool_fractional {
+  /** At least 1 and at most the input's extent. */
+  int64_t kernel[3];
+  /** Output extents, at least 1 and at most `input - kernel + 1`. */
+  int64_t output[3];
+  /** Number of spatial axes, 2 or 3. */
+  int32_t spatial_rank;
+  /** Must be 0. */
+  int32_t reserved;
+} fpool_fractional;
+
+/** What RoIAlign makes of the samples of a bin. */
+enum {
+  /** Their average. */
+  FPOOL_ROI_AVERAGE = 0,
+  /** The greatest of their four weighted corners (ONNX). */
+  FPOOL_ROI_MAX = 1
+};
+
+/** How regions of interest are cut into bins. */
+typedef struct fpool_roi {
+  /** Bins per region along H and W, each at least 1 and at most 2^20. */
+  int64_t output[2];
+  /** What the coordinates of boxes are multiplied by to be elements; finite and greater than 0. */
+  double scale;
+  /** RoIAlign: samples per bin and axis, at most 2^20; 0: as many as the bin has elements, rounded
+   * up. */
+  int64_t sampling_ratio;
+  /** RoIAlign, non-zero: coordinates are those of pixel corners, half an element is subtracted
+   * (ONNX `half_pixel`, torchvision `aligned`). Zero: regions have at least the extent 1. */
+  int32_t half_pixel;
+  /** RoIAlign: FPOOL_ROI_AVERAGE or FPOOL_ROI_MAX. */
+  int32_t mode;
+} fpool_roi;
+
 /** What the indices of fpool_mask_expand() count from; all are logical (N, C, D, H, W) positions.
  */
 enum {
@@ -197,6 +238,12 @@ FPOOL_API int64_t fpool_sizeof_window(void);
 
 /** @return sizeof(fpool_average) as compiled into the library. */
 FPOOL_API int64_t fpool_sizeof_average(void);
+
+/** @return sizeof(fpool_fractional) as compiled into the library. */
+FPOOL_API int64_t fpool_sizeof_fractional(void);
+
+/** @return sizeof(fpool_roi) as compiled into the library. */
+FPOOL_API int64_t fpool_sizeof_roi(void);
 
 /** @return sizeof(fpool_stochastic) as compiled into the library. */
 FPOOL_API int64_t fpool_sizeof_stochastic(void);
@@ -555,6 +602,178 @@ FPOOL_API fpool_status fpool_mixed_cat_backward(const fpool_tensor* x, const voi
                                                 const fpool_tensor* dy, const void* dy_data,
                                                 const fpool_window* window,  //
                                                 const fpool_tensor* dx, void* dx_data);
+
+/* --- fractional max ----------------------------------------------------------------------------
+ */
+
+/**
+ * Fractional max pooling (Graham, "Fractional Max-Pooling", 2014) with the windows of PyTorch:
+ * along an axis of input I, kernel k and output O, with a number u of [0, 1) and
+ * `alpha = (I - k) / (O - 1)`, window o starts at `floor((o + u) alpha) - floor(u alpha)` and the
+ * last one at `I - k`. Every plane (channel of an image) has numbers of its own. The starts are
+ * computed in the type of the tensor, as libtorch does.
+ *
+ * Maxima, ties and NaN as in fpool_max_forward().
+ *
+ * @param[in] x,x_data             input, FPOOL_F32 or FPOOL_F64, rank 2 or 3
+ * @param[in] fractional           kernel and output extents
+ * @param[in] samples,samples_data the numbers u, FPOOL_F32 or FPOOL_F64, planar, extents N x C x
+ *                                 rank, outermost axis first (libtorch's order is that too with
+ *                                 three axes, but W, H with two). Both NULL: drawn from the seed
+ *                                 by Philox4x32-10 (key: the seed; counter: the plane, n C + c,
+ *                                 and the axis; the upper 24 bits of the first word), the same for
+ *                                 every number of threads, both layouts and both types.
+ * @param[in] seed                 any number; ignored where there are samples
+ * @param[in] y,y_data             output of the extents N x C x `output`, same type and layout
+ * @param[in] mask,mask_data       position of each maximum within its plane, FPOOL_I32, of the
+ *                                 extents and layout of `y`. Both NULL: none.
+ */
+FPOOL_API fpool_status fpool_fractional_forward(const fpool_tensor* x, const void* x_data,
+                                                const fpool_fractional* fractional,
+                                                const fpool_tensor* samples,
+                                                const void* samples_data, uint64_t seed,  //
+                                                const fpool_tensor* y, void* y_data,      //
+                                                const fpool_tensor* mask, void* mask_data);
+
+/**
+ * Gradient of fractional max pooling: `dx[mask] += dy`, zero elsewhere. Bit-identical for every
+ * number of threads.
+ *
+ * @param[in] dy,dy_data     gradient of the output, FPOOL_F32 or FPOOL_F64
+ * @param[in] mask,mask_data the mask of the forward call
+ * @param[in] dx,dx_data     gradient of the input, same type and layout; overwritten
+ */
+FPOOL_API fpool_status fpool_fractional_backward(const fpool_tensor* dy, const void* dy_data,
+                                                 const fpool_tensor* mask, const void* mask_data,
+                                                 const fpool_tensor* dx, void* dx_data);
+
+/* --- regions of interest -----------------------------------------------------------------------
+ */
+
+/**
+ * RoI max pooling (Girshick, "Fast R-CNN", 2015): the maximum of every bin of every region.
+ *
+ * The coordinates of a box times the scale are rounded (halves away from 0) to the first and last
+ * element of the region, which has at least one; bin i of n of an extent e covers
+ * `floor(i e / n)` to `ceil((i + 1) e / n)` (exclusive), clipped to the plane. An empty bin gives 0
+ * and no position. Ties and NaN as in fpool_max_forward(). Coordinates are computed in the type of
+ * the tensor.
+ *
+ * @param[in] x,x_data       input, FPOOL_F32 or FPOOL_F64, rank 2
+ * @param[in] roi            output extents and scale; the other fields are ignored
+ * @param[in] regions        number R of regions, at least 0
+ * @param[in] boxes          R boxes of four numbers x1, y1, x2, y2; finite, and within +-2^22 once
+ *                           scaled
+ * @param[in] images         R numbers of images of `x`
+ * @param[in] y,y_data       output of the extents R x C x `output`, same type and layout
+ * @param[in] mask,mask_data position of each maximum within its plane, FPOOL_I32, of the extents
+ *                           and layout of `y`; ::FPOOL_MASK_NONE for an empty bin. Both NULL: none.
+ */
+FPOOL_API fpool_status fpool_roi_pool_forward(const fpool_tensor* x, const void* x_data,
+                                              const fpool_roi* roi, int64_t regions,
+                                              const double* boxes, const int64_t* images,  //
+                                              const fpool_tensor* y, void* y_data,         //
+                                              const fpool_tensor* mask, void* mask_data);
+
+/**
+ * Gradient of RoI max pooling: `dx[mask] += dy` in the image of each region, zero elsewhere.
+ * Bit-identical for every number of threads.
+ *
+ * @param[in] dy,dy_data     gradient of the output, FPOOL_F32 or FPOOL_F64
+ * @param[in] mask,mask_data the mask of the forward call
+ * @param[in] regions,images those of the forward call
+ * @param[in] dx,dx_data     gradient of the input, same type and layout; overwritten
+ */
+FPOOL_API fpool_status fpool_roi_pool_backward(const fpool_tensor* dy, const void* dy_data,
+                                               const fpool_tensor* mask, const void* mask_data,
+                                               int64_t regions, const int64_t* images,  //
+                                               const fpool_tensor* dx, void* dx_data);
+
+/**
+ * RoIAlign (He, Gkioxari, Dollar and Girshick, "Mask R-CNN", 2017; ONNX `RoiAlign`): every bin is
+ * sampled at regular points between the elements, which are interpolated bilinearly. A sample
+ * outside [-1, H] x [-1, W] counts as 0. Coordinates are computed in the type of the tensor.
+ *
+ * Average: the mean of the samples; an element of weight 0 has no part in it. Max: the greatest
+ * product of a corner of a sample and its weight (of equals the first, in order of rows and
+ * columns; a NaN wins).
+ *
+ * @param[in] x,x_data       input, FPOOL_F32 or FPOOL_F64, rank 2
+ * @param[in] roi            output extents, scale, sampling, mode
+ * @param[in] regions        number R of regions, at least 0
+ * @param[in] boxes          R boxes of four numbers x1, y1, x2, y2; finite, and within +-2^22 once
+ *                           scaled
+ * @param[in] images         R numbers of images of `x`
+ * @param[in] y,y_data       output of the extents R x C x `output`, same type and layout
+ */
+FPOOL_API fpool_status fpool_roi_align_forward(const fpool_tensor* x, const void* x_data,
+                                               const fpool_roi* roi, int64_t regions,
+                                               const double* boxes, const int64_t* images,  //
+                                               const fpool_tensor* y, void* y_data);
+
+/**
+ * Gradient of RoIAlign: the elements of a bin get its gradient times their weight, the greatest
+ * one alone in max mode; accumulated. Bit-identical for every number of threads.
+ *
+ * @param[in] dy,dy_data           gradient of the output, FPOOL_F32 or FPOOL_F64
+ * @param[in] x,x_data             input of the forward call in max mode, else ignored
+ * @param[in] roi,regions,boxes,images those of the forward call
+ * @param[in] dx,dx_data           gradient of the input, same type and layout; overwritten
+ */
+FPOOL_API fpool_status fpool_roi_align_backward(const fpool_tensor* dy, const void* dy_data,
+                                                const fpool_tensor* x, const void* x_data,
+                                                const fpool_roi* roi, int64_t regions,
+                                                const double* boxes, const int64_t* images,  //
+                                                const fpool_tensor* dx, void* dx_data);
+
+/* --- max unpooling -----------------------------------------------------------------------------
+ */
+
+/**
+ * Extents of the output of an unpooling: `(I-1)s - p0 - p1 + d(k-1) + 1` along each axis.
+ *
+ * @param[in]  x         input of the unpooling
+ * @param[in]  window    window of the pooling that is undone: a kernel with explicit padding; ceil
+ *                       mode changes nothing
+ * @param[in]  requested spatial extents to take instead, each less than a stride away from those;
+ *                       NULL: none
+ * @param[out] extents   five entries, logical order; those beyond `2 + spatial_rank` are set to 1
+ */
+FPOOL_API fpool_status fpool_unpool_extents(const fpool_tensor* x, const fpool_window* window,
+                                            const int64_t* requested, int64_t* extents);
+
+/**
+ * Max unpooling: `y[index] = x`, zero elsewhere. Where indices are equal, the last in row-major
+ * order of `x` wins, for every number of threads.
+ *
+ * @param[in] x,x_data             input, FPOOL_F32 or FPOOL_F64
+ * @param[in] indices,indices_data FPOOL_I64 or FPOOL_I32, of the extents and layout of `x`; one out
+ *                                 of range is refused, ::FPOOL_MASK_NONE too
+ * @param[in] index_base           FPOOL_INDEX_PLANE or FPOOL_INDEX_TENSOR
+ * @param[in] index_extents        spatial extents that the indices count over, none greater than
+ *                                 that of `y`, in whose corner the result then lies (ONNX
+ *                                 `MaxUnpool` with `output_shape`); NULL: those of `y`
+ * @param[in] y,y_data             output, same type, layout, batch and channels; overwritten
+ */
+FPOOL_API fpool_status fpool_max_unpool_forward(const fpool_tensor* x, const void* x_data,
+                                                const fpool_tensor* indices,
+                                                const void* indices_data, int32_t index_base,
+                                                const int64_t* index_extents,  //
+                                                const fpool_tensor* y, void* y_data);
+
+/**
+ * Gradient of max unpooling: `dx = dy[index]`, for elements that another one overwrote too.
+ *
+ * @param[in] dy,dy_data           gradient of the output, FPOOL_F32 or FPOOL_F64
+ * @param[in] indices,indices_data,index_base,index_extents those of the forward call
+ * @param[in] dx,dx_data           gradient of the input, of the extents and layout of `indices`;
+ *                                 overwritten
+ */
+FPOOL_API fpool_status fpool_max_unpool_backward(const fpool_tensor* dy, const void* dy_data,
+                                                 const fpool_tensor* indices,
+                                                 const void* indices_data, int32_t index_base,
+                                                 const int64_t* index_extents,  //
+                                                 const fpool_tensor* dx, void* dx_data);
 
 #ifdef __cplusplus
 }

@@ -21,6 +21,10 @@ int64_t fpool_sizeof_average(void) { return sizeof(fpool_average); }
 
 int64_t fpool_sizeof_stochastic(void) { return sizeof(fpool_stochastic); }
 
+int64_t fpool_sizeof_fractional(void) { return sizeof(fpool_fractional); }
+
+int64_t fpool_sizeof_roi(void) { return sizeof(fpool_roi); }
+
 const char* fpool_last_error(void) { return last_error(); }
 
 const char* fpool_active_isa(void) {

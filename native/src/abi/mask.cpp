@@ -1,6 +1,7 @@
 #include "abi/mask.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "geometry/error.hpp"
@@ -117,10 +118,7 @@ void check_compact(const Pooling& p) {
   }
 }
 
-void check_indices(const Pooling& p) {
-  const auto* mask = static_cast<const std::int32_t*>(p.mask);
-  const std::int64_t plane = p.geometry.input_plane();
-  const std::int64_t size = p.geometry.output_size();
+void check_indices(const std::int32_t* mask, std::int64_t size, std::int64_t plane) {
   for (std::int64_t i = 0; i < size; ++i) {
     if (mask[i] < FPOOL_MASK_NONE || mask[i] >= plane) {
       refuse_entry(i, mask[i], "a position within the plane, 0 to ", plane - 1);
@@ -134,8 +132,26 @@ void check_mask_entries(const Pooling& p) {
   if (p.mask_type == MaskType::position_u8) {
     check_compact(p);
   } else {
-    check_indices(p);
+    check_indices(static_cast<const std::int32_t*>(p.mask), p.geometry.output_size(),
+                  p.geometry.input_plane());
   }
+}
+
+void check_index_mask(const Buffer& mask, const fpool_tensor& like, const std::int64_t* extents,
+                      std::int64_t plane) {
+  check_buffer(mask);
+  check_dtype(mask, {FPOOL_I32});
+  check_shape(mask, like, extents, "one entry per output");
+  constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+  if (plane > kMost) {
+    fail(FPOOL_ERROR_UNSUPPORTED_TYPE, mask.name, ".dtype is i32 and a plane has ", plane,
+         " elements; i32 positions reach ", kMost);
+  }
+}
+
+void check_index_entries(const Buffer& mask, std::int64_t plane) {
+  check_indices(static_cast<const std::int32_t*>(mask.data),
+                mask.byte_size() / dtype_size(FPOOL_I32), plane);
 }
 
 void expand_mask(const Pooling& p, std::int32_t index_base, std::int64_t* indices) {

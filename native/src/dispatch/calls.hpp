@@ -1,5 +1,8 @@
 #pragma once
 
 // The types of calls that dispatch/operations.def names.
+#include "dispatch/fractional.hpp"
 #include "dispatch/pooling.hpp"
 #include "dispatch/powers.hpp"
+#include "dispatch/regions.hpp"
+#include "dispatch/unpooling.hpp"

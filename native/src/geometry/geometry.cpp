@@ -43,11 +43,10 @@ void check_pad(const char* name, std::int64_t value, std::int64_t reach, const s
   }
 }
 
-/** Resolves the padding mode and computes the output extent of one axis (SEMANTICS 1). */
-Axis resolve(std::int64_t input, const fpool_window& window, int index) {
+/** Checks what an axis of a window has without an input; SAME padding is still unresolved. */
+Axis resolve_window(const fpool_window& window, int index) {
   const std::string where = in_axis(index, window.spatial_rank);
   Axis axis;
-  axis.input = input;
   axis.kernel = window.kernel[index];
   axis.stride = window.stride[index];
   axis.dilation = window.dilation[index];
@@ -60,7 +59,20 @@ Axis resolve(std::int64_t input, const fpool_window& window, int index) {
          where, " overflows; the dilated kernel must be less than 2^60");
   }
   reach += 1;
+  if (window.padding == FPOOL_PAD_EXPLICIT) {
+    axis.pad_begin = window.pad_begin[index];
+    axis.pad_end = window.pad_end[index];
+    check_pad("pad_begin", axis.pad_begin, reach, where);
+    check_pad("pad_end", axis.pad_end, reach, where);
+  }
+  return axis;
+}
 
+/** Resolves the padding mode and computes the output extent of one axis. */
+Axis resolve(std::int64_t input, const fpool_window& window, int index) {
+  Axis axis = resolve_window(window, index);
+  axis.input = input;
+  const std::int64_t reach = axis.reach();
   const bool same =
       window.padding == FPOOL_PAD_SAME_UPPER || window.padding == FPOOL_PAD_SAME_LOWER;
   if (same) {
@@ -73,12 +85,6 @@ Axis resolve(std::int64_t input, const fpool_window& window, int index) {
     axis.pad_end = total - axis.pad_begin;
     return axis;
   }
-  if (window.padding == FPOOL_PAD_EXPLICIT) {
-    axis.pad_begin = window.pad_begin[index];
-    axis.pad_end = window.pad_end[index];
-    check_pad("pad_begin", axis.pad_begin, reach, where);
-    check_pad("pad_end", axis.pad_end, reach, where);
-  }
   const std::int64_t slack = input + axis.pad_begin + axis.pad_end - reach;
   if (window.ceil_mode != 0) {
     axis.output = ceil_div(slack, axis.stride) + 1;
@@ -88,9 +94,9 @@ Axis resolve(std::int64_t input, const fpool_window& window, int index) {
     axis.output = floor_div(slack, axis.stride) + 1;
   }
   if (axis.output <= 0) {
-    fail(FPOOL_ERROR_SHAPE_MISMATCH, "the window reaches over ", reach, " elements", where,
-         ", more than the padded input has: ", axis.pad_begin, " + ", input, " + ", axis.pad_end,
-         "; use a smaller kernel or dilation, or more padding");
+    fail(FPOOL_ERROR_SHAPE_MISMATCH, "the window reaches over ", reach, " elements",
+         in_axis(index, window.spatial_rank), ", more than the padded input has: ", axis.pad_begin,
+         " + ", input, " + ", axis.pad_end, "; use a smaller kernel or dilation, or more padding");
   }
   return axis;
 }
@@ -236,7 +242,9 @@ void check_tensor(const fpool_tensor* tensor, const char* name) {
   checked_byte_size(*tensor, name);
 }
 
-Geometry make_geometry(const fpool_tensor& x, const fpool_window& window) {
+namespace {
+
+void check_rank(const fpool_tensor& x, const fpool_window& window) {
   if (window.spatial_rank < 1 || window.spatial_rank > FPOOL_MAX_SPATIAL_RANK) {
     fail(FPOOL_ERROR_INVALID_ARGUMENT, "window.spatial_rank is ", window.spatial_rank,
          "; it must be 1, 2 or 3");
@@ -249,6 +257,12 @@ Geometry make_geometry(const fpool_tensor& x, const fpool_window& window) {
     fail(FPOOL_ERROR_INVALID_ARGUMENT, "window.padding is ", window.padding,
          "; it must be one of FPOOL_PAD_EXPLICIT (0) to FPOOL_PAD_VALID (3)");
   }
+}
+
+}  // namespace
+
+Geometry make_geometry(const fpool_tensor& x, const fpool_window& window) {
+  check_rank(x, window);
   const bool same =
       window.padding == FPOOL_PAD_SAME_UPPER || window.padding == FPOOL_PAD_SAME_LOWER;
   if (window.adaptive != 0 && (window.padding != FPOOL_PAD_EXPLICIT || window.ceil_mode != 0)) {
@@ -299,6 +313,39 @@ Geometry make_geometry(const fpool_tensor& x, const fpool_window& window) {
          "the output must be less than 2^63");
   }
   return geometry;
+}
+
+std::array<std::int64_t, 5> unpooled_extents(const fpool_tensor& x, const fpool_window& window,
+                                             const std::int64_t* requested) {
+  check_rank(x, window);
+  if (window.adaptive != 0 || window.padding == FPOOL_PAD_SAME_UPPER ||
+      window.padding == FPOOL_PAD_SAME_LOWER) {
+    fail(FPOOL_ERROR_INVALID_ARGUMENT, "window.padding is ", window.padding,
+         " and window.adaptive is ", window.adaptive,
+         "; unpooling needs a kernel and explicit padding, to know what was pooled");
+  }
+  std::array<std::int64_t, 5> extents{x.extents[0], x.extents[1], 1, 1, 1};
+  for (int i = 0; i < x.spatial_rank; ++i) {
+    const std::string where = in_axis(i, window.spatial_rank);
+    const Axis axis = resolve_window(window, i);
+    std::int64_t extent = 0;
+    const bool overflow =
+        multiply_overflows(x.extents[2 + i] - 1, axis.stride, &extent) || extent > kLargestExtent;
+    if (overflow) {
+      fail(FPOOL_ERROR_SHAPE_MISMATCH, "unpooling ", x.extents[2 + i], " elements", where,
+           " overflows; the output must have at most 2^60");
+    }
+    extent += axis.reach() - axis.pad_begin - axis.pad_end;
+    const std::int64_t most = extent + axis.stride - 1;
+    const std::int64_t least = std::max<std::int64_t>(1, extent - axis.stride + 1);
+    if (requested != nullptr) extent = requested[i];
+    if (extent < least || extent > most) {
+      fail(FPOOL_ERROR_SHAPE_MISMATCH, "output size is ", extent, where, "; it must be at least ",
+           least, " and at most ", most);
+    }
+    extents[static_cast<std::size_t>(2 + i)] = extent;
+  }
+  return extents;
 }
 
 }  // namespace featurepool

@@ -137,4 +137,11 @@ void check_tensor(const fpool_tensor* tensor, const char* name);
  */
 Geometry make_geometry(const fpool_tensor& x, const fpool_window& window);
 
+/**
+ * Extents of what unpooling a tensor of the extents of `x` gives: `(I-1)s - p0 - p1 + d(k-1) + 1`
+ * along each axis, or the `requested` ones, which must differ from these by less than a stride.
+ */
+std::array<std::int64_t, 5> unpooled_extents(const fpool_tensor& x, const fpool_window& window,
+                                             const std::int64_t* requested);
+
 }  // namespace featurepool

@@ -62,6 +62,20 @@ HWY_INLINE void StorePart(hn::Vec<D> v, D d, T* HWY_RESTRICT p, std::int64_t n) 
                                static_cast<std::size_t>(n) * sizeof(T));
 }
 
+/** Stores the first `n` of lanes that hold positions, 0 < n, as i32. */
+template <class DI>
+HWY_INLINE void StorePositions(DI di, hn::Vec<DI> positions, std::int32_t* HWY_RESTRICT p,
+                               std::int64_t n) {
+  if constexpr (sizeof(hn::TFromD<DI>) == sizeof(std::int32_t)) {
+    StorePart(positions, di, p, n);
+  } else {
+    const hn::RebindToUnsigned<DI> du;
+    const hn::Rebind<std::uint32_t, DI> du32;
+    const hn::Rebind<std::int32_t, DI> di32;
+    StorePart(hn::BitCast(di32, hn::TruncateTo(du32, hn::BitCast(du, positions))), di32, p, n);
+  }
+}
+
 /** `candidate > best ? candidate : best` lane by lane: the first of equals stays, a NaN is ignored.
  */
 template <class V>

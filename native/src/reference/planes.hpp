@@ -17,12 +17,18 @@ struct Plane {
   T& operator[](std::int64_t i) const { return data[i * step]; }
 };
 
+/** Plane `index` of a tensor of `channels` channels and planes of `size` elements. */
+template <typename T>
+Plane<T> plane_of(T* data, Layout layout, std::int64_t channels, std::int64_t size,
+                  std::int64_t index) {
+  if (data == nullptr) return {nullptr, 1};
+  if (layout == Layout::planar) return {data + index * size, 1};
+  return {data + index / channels * channels * size + index % channels, channels};
+}
+
 template <typename T>
 Plane<T> plane_of(T* data, const Pooling& pooling, std::int64_t size, std::int64_t index) {
-  const std::int64_t channels = pooling.geometry.channels;
-  if (data == nullptr) return {nullptr, 1};
-  if (pooling.layout == Layout::planar) return {data + index * size, 1};
-  return {data + index / channels * channels * size + index % channels, channels};
+  return plane_of(data, pooling.layout, pooling.geometry.channels, size, index);
 }
 
 template <typename T>

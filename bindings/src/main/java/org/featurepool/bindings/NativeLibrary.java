@@ -15,6 +15,8 @@ import java.nio.file.Path;
 import java.util.List;
 import org.featurepool.bindings.ffi.featurepool_h;
 import org.featurepool.bindings.ffi.fpool_average;
+import org.featurepool.bindings.ffi.fpool_fractional;
+import org.featurepool.bindings.ffi.fpool_roi;
 import org.featurepool.bindings.ffi.fpool_stochastic;
 import org.featurepool.bindings.ffi.fpool_tensor;
 import org.featurepool.bindings.ffi.fpool_window;
@@ -241,6 +243,14 @@ public final class NativeLibrary {
           "sizeof(fpool_stochastic)",
           call(symbols, "fpool_sizeof_stochastic", ValueLayout.JAVA_LONG),
           fpool_stochastic.sizeof());
+      requireEqual(
+          "sizeof(fpool_fractional)",
+          call(symbols, "fpool_sizeof_fractional", ValueLayout.JAVA_LONG),
+          fpool_fractional.sizeof());
+      requireEqual(
+          "sizeof(fpool_roi)",
+          call(symbols, "fpool_sizeof_roi", ValueLayout.JAVA_LONG),
+          fpool_roi.sizeof());
     }
   }
 

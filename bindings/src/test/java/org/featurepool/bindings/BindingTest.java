@@ -28,6 +28,8 @@ import java.util.TreeSet;
 import java.util.stream.Collectors;
 import org.featurepool.bindings.ffi.featurepool_h;
 import org.featurepool.bindings.ffi.fpool_average;
+import org.featurepool.bindings.ffi.fpool_fractional;
+import org.featurepool.bindings.ffi.fpool_roi;
 import org.featurepool.bindings.ffi.fpool_stochastic;
 import org.featurepool.bindings.ffi.fpool_tensor;
 import org.featurepool.bindings.ffi.fpool_window;
@@ -47,7 +49,9 @@ class BindingTest {
           "fpool_tensor", fpool_tensor.layout(),
           "fpool_window", fpool_window.layout(),
           "fpool_average", fpool_average.layout(),
-          "fpool_stochastic", fpool_stochastic.layout());
+          "fpool_stochastic", fpool_stochastic.layout(),
+          "fpool_fractional", fpool_fractional.layout(),
+          "fpool_roi", fpool_roi.layout());
 
   private static CHeader header;
 

@@ -3,6 +3,8 @@ package org.featurepool;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import org.featurepool.bindings.ffi.fpool_average;
+import org.featurepool.bindings.ffi.fpool_fractional;
+import org.featurepool.bindings.ffi.fpool_roi;
 import org.featurepool.bindings.ffi.fpool_stochastic;
 import org.featurepool.bindings.ffi.fpool_tensor;
 import org.featurepool.bindings.ffi.fpool_window;
@@ -68,5 +70,35 @@ final class Descriptors {
     fpool_stochastic.seed(stochastic, seed);
     fpool_stochastic.training(stochastic, training ? 1 : 0);
     return stochastic;
+  }
+
+  /** Describes a fractional pooling; the arrays have one entry per spatial axis. */
+  static MemorySegment fractional(Arena arena, long[] kernel, long[] output) {
+    MemorySegment fractional = fpool_fractional.allocate(arena).fill(UNSET);
+    for (int i = 0; i < kernel.length; i++) {
+      fpool_fractional.kernel(fractional, i, kernel[i]);
+      fpool_fractional.output(fractional, i, output[i]);
+    }
+    fpool_fractional.spatial_rank(fractional, kernel.length);
+    return fractional;
+  }
+
+  /** Describes how regions are cut into bins and those sampled. */
+  static MemorySegment roi(
+      Arena arena,
+      long height,
+      long width,
+      double scale,
+      long samplingRatio,
+      boolean halfPixel,
+      int mode) {
+    MemorySegment roi = fpool_roi.allocate(arena).fill(UNSET);
+    fpool_roi.output(roi, 0, height);
+    fpool_roi.output(roi, 1, width);
+    fpool_roi.scale(roi, scale);
+    fpool_roi.sampling_ratio(roi, samplingRatio);
+    fpool_roi.half_pixel(roi, halfPixel ? 1 : 0);
+    fpool_roi.mode(roi, mode);
+    return roi;
   }
 }

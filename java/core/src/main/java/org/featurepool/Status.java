@@ -10,11 +10,18 @@ import org.featurepool.bindings.ffi.featurepool_h;
 final class Status {
   /** Where Java's parameters have other names than those of the C ABI. */
   private static final Map<String, String> JAVA_NAMES =
-      Map.of("y", "out", "dy", "gradient", "dx", "inputGradient");
+      Map.of(
+          "y", "out",
+          "dy", "gradient",
+          "dx", "inputGradient",
+          "images", "batchIndices",
+          "sampling_ratio", "samplingRatio");
 
   /** A parameter of the C ABI in a message: {@code y.extents}, {@code dy_data}. */
   private static final Pattern PARAMETER =
-      Pattern.compile("\\b(x|y|dx|dy|mask|indices)(?:_data\\b|(?=\\.\\w))");
+      Pattern.compile(
+          "\\b(x|y|dx|dy|mask|indices|samples)(?:_data\\b|(?=\\.\\w))"
+              + "|\\b(?<whole>images|sampling_ratio)(?=\\[| is )");
 
   private Status() {}
 
@@ -46,8 +53,10 @@ final class Status {
     return PARAMETER
         .matcher(message)
         .replaceAll(
-            match ->
-                Matcher.quoteReplacement(JAVA_NAMES.getOrDefault(match.group(1), match.group(1))))
+            match -> {
+              String name = match.group(1) == null ? match.group("whole") : match.group(1);
+              return Matcher.quoteReplacement(JAVA_NAMES.getOrDefault(name, name));
+            })
         .replace("pad_", "padding ");
   }
 }

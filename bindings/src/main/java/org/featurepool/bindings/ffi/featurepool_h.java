@@ -257,6 +257,24 @@ public class featurepool_h extends featurepool_h$shared {
     public static int FPOOL_PAD_VALID() {
         return FPOOL_PAD_VALID;
     }
+    private static final int FPOOL_ROI_AVERAGE = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.FPOOL_ROI_AVERAGE = 0
+     * }
+     */
+    public static int FPOOL_ROI_AVERAGE() {
+        return FPOOL_ROI_AVERAGE;
+    }
+    private static final int FPOOL_ROI_MAX = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.FPOOL_ROI_MAX = 1
+     * }
+     */
+    public static int FPOOL_ROI_MAX() {
+        return FPOOL_ROI_MAX;
+    }
     private static final int FPOOL_INDEX_PLANE = (int)0L;
     /**
      * {@snippet lang=c :
@@ -575,6 +593,122 @@ public class featurepool_h extends featurepool_h$shared {
         try {
             if (TRACE_DOWNCALLS) {
                 traceDowncall("fpool_sizeof_average");
+            }
+            return (long)mh$.invokeExact();
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class fpool_sizeof_fractional {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_LONG    );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_sizeof_fractional");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int64_t fpool_sizeof_fractional()
+     * }
+     */
+    public static FunctionDescriptor fpool_sizeof_fractional$descriptor() {
+        return fpool_sizeof_fractional.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int64_t fpool_sizeof_fractional()
+     * }
+     */
+    public static MethodHandle fpool_sizeof_fractional$handle() {
+        return fpool_sizeof_fractional.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int64_t fpool_sizeof_fractional()
+     * }
+     */
+    public static MemorySegment fpool_sizeof_fractional$address() {
+        return fpool_sizeof_fractional.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int64_t fpool_sizeof_fractional()
+     * }
+     */
+    public static long fpool_sizeof_fractional() {
+        var mh$ = fpool_sizeof_fractional.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_sizeof_fractional");
+            }
+            return (long)mh$.invokeExact();
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class fpool_sizeof_roi {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_LONG    );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_sizeof_roi");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int64_t fpool_sizeof_roi()
+     * }
+     */
+    public static FunctionDescriptor fpool_sizeof_roi$descriptor() {
+        return fpool_sizeof_roi.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int64_t fpool_sizeof_roi()
+     * }
+     */
+    public static MethodHandle fpool_sizeof_roi$handle() {
+        return fpool_sizeof_roi.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int64_t fpool_sizeof_roi()
+     * }
+     */
+    public static MemorySegment fpool_sizeof_roi$address() {
+        return fpool_sizeof_roi.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int64_t fpool_sizeof_roi()
+     * }
+     */
+    public static long fpool_sizeof_roi() {
+        var mh$ = fpool_sizeof_roi.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_sizeof_roi");
             }
             return (long)mh$.invokeExact();
         } catch (Error | RuntimeException ex) {
@@ -2062,6 +2196,609 @@ public class featurepool_h extends featurepool_h$shared {
                 traceDowncall("fpool_mixed_cat_backward", x, x_data, dy, dy_data, window, dx, dx_data);
             }
             return (int)mh$.invokeExact(x, x_data, dy, dy_data, window, dx, dx_data);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class fpool_fractional_forward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_INT,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_LONG,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_fractional_forward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * fpool_status fpool_fractional_forward(const fpool_tensor *x, const void *x_data, const fpool_fractional *fractional, const fpool_tensor *samples, const void *samples_data, uint64_t seed, const fpool_tensor *y, void *y_data, const fpool_tensor *mask, void *mask_data)
+     * }
+     */
+    public static FunctionDescriptor fpool_fractional_forward$descriptor() {
+        return fpool_fractional_forward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * fpool_status fpool_fractional_forward(const fpool_tensor *x, const void *x_data, const fpool_fractional *fractional, const fpool_tensor *samples, const void *samples_data, uint64_t seed, const fpool_tensor *y, void *y_data, const fpool_tensor *mask, void *mask_data)
+     * }
+     */
+    public static MethodHandle fpool_fractional_forward$handle() {
+        return fpool_fractional_forward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * fpool_status fpool_fractional_forward(const fpool_tensor *x, const void *x_data, const fpool_fractional *fractional, const fpool_tensor *samples, const void *samples_data, uint64_t seed, const fpool_tensor *y, void *y_data, const fpool_tensor *mask, void *mask_data)
+     * }
+     */
+    public static MemorySegment fpool_fractional_forward$address() {
+        return fpool_fractional_forward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * fpool_status fpool_fractional_forward(const fpool_tensor *x, const void *x_data, const fpool_fractional *fractional, const fpool_tensor *samples, const void *samples_data, uint64_t seed, const fpool_tensor *y, void *y_data, const fpool_tensor *mask, void *mask_data)
+     * }
+     */
+    public static int fpool_fractional_forward(MemorySegment x, MemorySegment x_data, MemorySegment fractional, MemorySegment samples, MemorySegment samples_data, long seed, MemorySegment y, MemorySegment y_data, MemorySegment mask, MemorySegment mask_data) {
+        var mh$ = fpool_fractional_forward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_fractional_forward", x, x_data, fractional, samples, samples_data, seed, y, y_data, mask, mask_data);
+            }
+            return (int)mh$.invokeExact(x, x_data, fractional, samples, samples_data, seed, y, y_data, mask, mask_data);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class fpool_fractional_backward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_INT,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_fractional_backward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * fpool_status fpool_fractional_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *mask, const void *mask_data, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static FunctionDescriptor fpool_fractional_backward$descriptor() {
+        return fpool_fractional_backward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * fpool_status fpool_fractional_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *mask, const void *mask_data, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static MethodHandle fpool_fractional_backward$handle() {
+        return fpool_fractional_backward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * fpool_status fpool_fractional_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *mask, const void *mask_data, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static MemorySegment fpool_fractional_backward$address() {
+        return fpool_fractional_backward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * fpool_status fpool_fractional_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *mask, const void *mask_data, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static int fpool_fractional_backward(MemorySegment dy, MemorySegment dy_data, MemorySegment mask, MemorySegment mask_data, MemorySegment dx, MemorySegment dx_data) {
+        var mh$ = fpool_fractional_backward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_fractional_backward", dy, dy_data, mask, mask_data, dx, dx_data);
+            }
+            return (int)mh$.invokeExact(dy, dy_data, mask, mask_data, dx, dx_data);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class fpool_roi_pool_forward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_INT,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_LONG,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_roi_pool_forward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * fpool_status fpool_roi_pool_forward(const fpool_tensor *x, const void *x_data, const fpool_roi *roi, int64_t regions, const double *boxes, const int64_t *images, const fpool_tensor *y, void *y_data, const fpool_tensor *mask, void *mask_data)
+     * }
+     */
+    public static FunctionDescriptor fpool_roi_pool_forward$descriptor() {
+        return fpool_roi_pool_forward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * fpool_status fpool_roi_pool_forward(const fpool_tensor *x, const void *x_data, const fpool_roi *roi, int64_t regions, const double *boxes, const int64_t *images, const fpool_tensor *y, void *y_data, const fpool_tensor *mask, void *mask_data)
+     * }
+     */
+    public static MethodHandle fpool_roi_pool_forward$handle() {
+        return fpool_roi_pool_forward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * fpool_status fpool_roi_pool_forward(const fpool_tensor *x, const void *x_data, const fpool_roi *roi, int64_t regions, const double *boxes, const int64_t *images, const fpool_tensor *y, void *y_data, const fpool_tensor *mask, void *mask_data)
+     * }
+     */
+    public static MemorySegment fpool_roi_pool_forward$address() {
+        return fpool_roi_pool_forward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * fpool_status fpool_roi_pool_forward(const fpool_tensor *x, const void *x_data, const fpool_roi *roi, int64_t regions, const double *boxes, const int64_t *images, const fpool_tensor *y, void *y_data, const fpool_tensor *mask, void *mask_data)
+     * }
+     */
+    public static int fpool_roi_pool_forward(MemorySegment x, MemorySegment x_data, MemorySegment roi, long regions, MemorySegment boxes, MemorySegment images, MemorySegment y, MemorySegment y_data, MemorySegment mask, MemorySegment mask_data) {
+        var mh$ = fpool_roi_pool_forward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_roi_pool_forward", x, x_data, roi, regions, boxes, images, y, y_data, mask, mask_data);
+            }
+            return (int)mh$.invokeExact(x, x_data, roi, regions, boxes, images, y, y_data, mask, mask_data);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class fpool_roi_pool_backward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_INT,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_LONG,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_roi_pool_backward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * fpool_status fpool_roi_pool_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *mask, const void *mask_data, int64_t regions, const int64_t *images, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static FunctionDescriptor fpool_roi_pool_backward$descriptor() {
+        return fpool_roi_pool_backward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * fpool_status fpool_roi_pool_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *mask, const void *mask_data, int64_t regions, const int64_t *images, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static MethodHandle fpool_roi_pool_backward$handle() {
+        return fpool_roi_pool_backward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * fpool_status fpool_roi_pool_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *mask, const void *mask_data, int64_t regions, const int64_t *images, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static MemorySegment fpool_roi_pool_backward$address() {
+        return fpool_roi_pool_backward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * fpool_status fpool_roi_pool_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *mask, const void *mask_data, int64_t regions, const int64_t *images, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static int fpool_roi_pool_backward(MemorySegment dy, MemorySegment dy_data, MemorySegment mask, MemorySegment mask_data, long regions, MemorySegment images, MemorySegment dx, MemorySegment dx_data) {
+        var mh$ = fpool_roi_pool_backward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_roi_pool_backward", dy, dy_data, mask, mask_data, regions, images, dx, dx_data);
+            }
+            return (int)mh$.invokeExact(dy, dy_data, mask, mask_data, regions, images, dx, dx_data);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class fpool_roi_align_forward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_INT,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_LONG,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_roi_align_forward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * fpool_status fpool_roi_align_forward(const fpool_tensor *x, const void *x_data, const fpool_roi *roi, int64_t regions, const double *boxes, const int64_t *images, const fpool_tensor *y, void *y_data)
+     * }
+     */
+    public static FunctionDescriptor fpool_roi_align_forward$descriptor() {
+        return fpool_roi_align_forward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * fpool_status fpool_roi_align_forward(const fpool_tensor *x, const void *x_data, const fpool_roi *roi, int64_t regions, const double *boxes, const int64_t *images, const fpool_tensor *y, void *y_data)
+     * }
+     */
+    public static MethodHandle fpool_roi_align_forward$handle() {
+        return fpool_roi_align_forward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * fpool_status fpool_roi_align_forward(const fpool_tensor *x, const void *x_data, const fpool_roi *roi, int64_t regions, const double *boxes, const int64_t *images, const fpool_tensor *y, void *y_data)
+     * }
+     */
+    public static MemorySegment fpool_roi_align_forward$address() {
+        return fpool_roi_align_forward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * fpool_status fpool_roi_align_forward(const fpool_tensor *x, const void *x_data, const fpool_roi *roi, int64_t regions, const double *boxes, const int64_t *images, const fpool_tensor *y, void *y_data)
+     * }
+     */
+    public static int fpool_roi_align_forward(MemorySegment x, MemorySegment x_data, MemorySegment roi, long regions, MemorySegment boxes, MemorySegment images, MemorySegment y, MemorySegment y_data) {
+        var mh$ = fpool_roi_align_forward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_roi_align_forward", x, x_data, roi, regions, boxes, images, y, y_data);
+            }
+            return (int)mh$.invokeExact(x, x_data, roi, regions, boxes, images, y, y_data);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class fpool_roi_align_backward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_INT,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_LONG,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_roi_align_backward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * fpool_status fpool_roi_align_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *x, const void *x_data, const fpool_roi *roi, int64_t regions, const double *boxes, const int64_t *images, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static FunctionDescriptor fpool_roi_align_backward$descriptor() {
+        return fpool_roi_align_backward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * fpool_status fpool_roi_align_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *x, const void *x_data, const fpool_roi *roi, int64_t regions, const double *boxes, const int64_t *images, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static MethodHandle fpool_roi_align_backward$handle() {
+        return fpool_roi_align_backward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * fpool_status fpool_roi_align_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *x, const void *x_data, const fpool_roi *roi, int64_t regions, const double *boxes, const int64_t *images, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static MemorySegment fpool_roi_align_backward$address() {
+        return fpool_roi_align_backward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * fpool_status fpool_roi_align_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *x, const void *x_data, const fpool_roi *roi, int64_t regions, const double *boxes, const int64_t *images, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static int fpool_roi_align_backward(MemorySegment dy, MemorySegment dy_data, MemorySegment x, MemorySegment x_data, MemorySegment roi, long regions, MemorySegment boxes, MemorySegment images, MemorySegment dx, MemorySegment dx_data) {
+        var mh$ = fpool_roi_align_backward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_roi_align_backward", dy, dy_data, x, x_data, roi, regions, boxes, images, dx, dx_data);
+            }
+            return (int)mh$.invokeExact(dy, dy_data, x, x_data, roi, regions, boxes, images, dx, dx_data);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class fpool_unpool_extents {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_INT,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_unpool_extents");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * fpool_status fpool_unpool_extents(const fpool_tensor *x, const fpool_window *window, const int64_t *requested, int64_t *extents)
+     * }
+     */
+    public static FunctionDescriptor fpool_unpool_extents$descriptor() {
+        return fpool_unpool_extents.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * fpool_status fpool_unpool_extents(const fpool_tensor *x, const fpool_window *window, const int64_t *requested, int64_t *extents)
+     * }
+     */
+    public static MethodHandle fpool_unpool_extents$handle() {
+        return fpool_unpool_extents.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * fpool_status fpool_unpool_extents(const fpool_tensor *x, const fpool_window *window, const int64_t *requested, int64_t *extents)
+     * }
+     */
+    public static MemorySegment fpool_unpool_extents$address() {
+        return fpool_unpool_extents.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * fpool_status fpool_unpool_extents(const fpool_tensor *x, const fpool_window *window, const int64_t *requested, int64_t *extents)
+     * }
+     */
+    public static int fpool_unpool_extents(MemorySegment x, MemorySegment window, MemorySegment requested, MemorySegment extents) {
+        var mh$ = fpool_unpool_extents.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_unpool_extents", x, window, requested, extents);
+            }
+            return (int)mh$.invokeExact(x, window, requested, extents);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class fpool_max_unpool_forward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_INT,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_INT,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_max_unpool_forward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * fpool_status fpool_max_unpool_forward(const fpool_tensor *x, const void *x_data, const fpool_tensor *indices, const void *indices_data, int32_t index_base, const int64_t *index_extents, const fpool_tensor *y, void *y_data)
+     * }
+     */
+    public static FunctionDescriptor fpool_max_unpool_forward$descriptor() {
+        return fpool_max_unpool_forward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * fpool_status fpool_max_unpool_forward(const fpool_tensor *x, const void *x_data, const fpool_tensor *indices, const void *indices_data, int32_t index_base, const int64_t *index_extents, const fpool_tensor *y, void *y_data)
+     * }
+     */
+    public static MethodHandle fpool_max_unpool_forward$handle() {
+        return fpool_max_unpool_forward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * fpool_status fpool_max_unpool_forward(const fpool_tensor *x, const void *x_data, const fpool_tensor *indices, const void *indices_data, int32_t index_base, const int64_t *index_extents, const fpool_tensor *y, void *y_data)
+     * }
+     */
+    public static MemorySegment fpool_max_unpool_forward$address() {
+        return fpool_max_unpool_forward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * fpool_status fpool_max_unpool_forward(const fpool_tensor *x, const void *x_data, const fpool_tensor *indices, const void *indices_data, int32_t index_base, const int64_t *index_extents, const fpool_tensor *y, void *y_data)
+     * }
+     */
+    public static int fpool_max_unpool_forward(MemorySegment x, MemorySegment x_data, MemorySegment indices, MemorySegment indices_data, int index_base, MemorySegment index_extents, MemorySegment y, MemorySegment y_data) {
+        var mh$ = fpool_max_unpool_forward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_max_unpool_forward", x, x_data, indices, indices_data, index_base, index_extents, y, y_data);
+            }
+            return (int)mh$.invokeExact(x, x_data, indices, indices_data, index_base, index_extents, y, y_data);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class fpool_max_unpool_backward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_INT,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_INT,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_max_unpool_backward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * fpool_status fpool_max_unpool_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *indices, const void *indices_data, int32_t index_base, const int64_t *index_extents, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static FunctionDescriptor fpool_max_unpool_backward$descriptor() {
+        return fpool_max_unpool_backward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * fpool_status fpool_max_unpool_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *indices, const void *indices_data, int32_t index_base, const int64_t *index_extents, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static MethodHandle fpool_max_unpool_backward$handle() {
+        return fpool_max_unpool_backward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * fpool_status fpool_max_unpool_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *indices, const void *indices_data, int32_t index_base, const int64_t *index_extents, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static MemorySegment fpool_max_unpool_backward$address() {
+        return fpool_max_unpool_backward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * fpool_status fpool_max_unpool_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *indices, const void *indices_data, int32_t index_base, const int64_t *index_extents, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static int fpool_max_unpool_backward(MemorySegment dy, MemorySegment dy_data, MemorySegment indices, MemorySegment indices_data, int index_base, MemorySegment index_extents, MemorySegment dx, MemorySegment dx_data) {
+        var mh$ = fpool_max_unpool_backward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_max_unpool_backward", dy, dy_data, indices, indices_data, index_base, index_extents, dx, dx_data);
+            }
+            return (int)mh$.invokeExact(dy, dy_data, indices, indices_data, index_base, index_extents, dx, dx_data);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
