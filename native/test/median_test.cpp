@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "abi/call.hpp"
 #include "dispatch/dispatch.hpp"
 #include "geometry/dtype.hpp"
 #include "support/guarded_memory.hpp"
@@ -180,8 +181,11 @@ void check(const RandomWindows& c, Fill fill, Random& random) {
       dispatch::use_tier(tier);
       for (const MaskType mask : {MaskType::none, MaskType::position_u8, MaskType::plane_i32}) {
         if (mask == MaskType::position_u8 && !compact) continue;
+        Pooling pooling = make_pooling(Operation::median_forward, c.x, &c.window);
+        pooling.mask_type = mask;
+        // What a kernel does not take, the reference computes: once is enough.
+        if (dispatch::kernel_for(pooling) != kernel) continue;
         for (const int threads : {1, 2, 5}) {
-          if (threads > 1 && kernel == "reference") continue;
           dispatch::set_threads(threads);
           if (!run(c, windows, x, expected, mask, edge)) {
             ADD_FAILURE() << c.describe() << ", kernel " << kernel << ", tier " << tier
@@ -203,7 +207,7 @@ TYPED_TEST_SUITE(MedianOf, Elements);
 TYPED_TEST(MedianOf, RandomWindows) {
   using T = TypeParam;
   Random random(20 + sizeof(T));
-  for (int i = case_count(250); i > 0 && !this->HasFailure();) {
+  for (int i = case_count(150); i > 0 && !this->HasFailure();) {
     const std::int64_t most = random.one_in(12) ? 20 : random.one_in(3) ? 9 : 5;
     const RandomWindows c(random, dtype_of<T>, sizeof(T), most);
     if (!c.valid()) continue;

@@ -121,6 +121,37 @@ inline std::int64_t item_count(std::int64_t planes, const RowTiles& tiles) {
   return planes * tiles.items_per_plane();
 }
 
+/** Where the taps of a window along W lie in a line that was padded and split into phases. */
+class LineOffsets {
+ public:
+  LineOffsets(const Axis& w, std::int64_t tile)
+      : stride_(w.stride),
+        length_((tile - 1) * w.stride + w.reach()),
+        phase_pitch_((length_ + w.stride - 1) / w.stride + kSlack),
+        pitch_(phase_pitch_ * w.stride) {
+    for (std::int64_t t = 0; t < w.kernel; ++t) taps_.push_back(At(t * w.dilation));
+  }
+
+  /** Element `i` of the padded line. */
+  std::int64_t At(std::int64_t i) const {
+    return stride_ == 1 ? i : i % stride_ * phase_pitch_ + i / stride_;
+  }
+  std::int64_t operator[](std::int64_t tap) const { return taps_[static_cast<std::size_t>(tap)]; }
+  std::int64_t length() const { return length_; }
+  std::int64_t phase_pitch() const { return phase_pitch_; }
+  std::int64_t pitch() const { return pitch_; }
+
+ private:
+  // Room for the overhang of a few whole vectors.
+  static constexpr std::int64_t kSlack = 256;
+
+  std::int64_t stride_;
+  std::int64_t length_;
+  std::int64_t phase_pitch_;
+  std::int64_t pitch_;
+  std::vector<std::int64_t> taps_;
+};
+
 // Positions per work item of an interleaved tensor, whose positions hold all channels.
 constexpr std::int64_t kInterleavedTile = 64;
 

@@ -1,11 +1,587 @@
-// Stochastic pooling.
+// Stochastic pooling: drawn in training, expected in inference, and the gradient of the latter.
+// Lanes are windows, each with the additions of the reference in the reference's order.
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+#include <vector>
 
 #include "dispatch/kernel.hpp"
+#include "geometry/dtype.hpp"
+#include "kernels/plane_view.hpp"
+#include "kernels/scratch.hpp"
+#include "kernels/windows.hpp"
+#include "reference/selection.hpp"
 
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/stochastic.cpp"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "kernels/rows-inl.h"
+
+HWY_BEFORE_NAMESPACE();
 namespace featurepool {
+namespace HWY_NAMESPACE {
+namespace stochastic_pooling {
 
-std::span<const Kernel> stochastic_forward_kernels() { return {}; }
+using D = hn::ScalableTag<double>;
+using DI = hn::RebindToSigned<D>;
+using DU = hn::RebindToUnsigned<D>;
+using V = hn::Vec<D>;
 
-std::span<const Kernel> stochastic_backward_kernels() { return {}; }
+/** Loads `n` elements as f64; all lanes where n reaches so far. */
+template <typename T>
+HWY_INLINE V LoadDouble(const T* HWY_RESTRICT p, std::int64_t n) {
+  const D d;
+  if constexpr (std::is_same_v<T, double>) {
+    return LoadPart(d, p, n);
+  } else {
+    return hn::PromoteTo(d, LoadPart(hn::Rebind<T, D>(), p, n));
+  }
+}
+
+template <typename T>
+HWY_INLINE void StoreDouble(V v, T* HWY_RESTRICT p, std::int64_t n) {
+  const D d;
+  if constexpr (std::is_same_v<T, double>) {
+    StorePart(v, d, p, n);
+  } else {
+    const hn::Rebind<T, D> narrow;
+    StorePart(hn::DemoteTo(narrow, v), narrow, p, n);
+  }
+}
+
+/** philox() of geometry/philox.hpp: the first words for 64-bit counters, as numbers in [0, 1). */
+HWY_INLINE V UnitInterval(hn::Vec<DU> counters, std::uint64_t seed) {
+  const D d;
+  const DU du;
+  const hn::Repartition<std::uint32_t, D> d32;
+  const auto left = hn::Set(d32, 0xD2511F53u);
+  const auto right = hn::Set(d32, 0xCD9E8D57u);
+  auto k0 = static_cast<std::uint32_t>(seed);
+  auto k1 = static_cast<std::uint32_t>(seed >> 32);
+  // One word per 64-bit lane; what is above the word is never looked at.
+  auto c0 = counters;
+  auto c1 = hn::ShiftRight<32>(counters);
+  auto c2 = hn::Zero(du);
+  auto c3 = hn::Zero(du);
+  for (int round = 0; round < 10; ++round) {
+    const auto a = hn::MulEven(hn::BitCast(d32, c0), left);
+    const auto b = hn::MulEven(hn::BitCast(d32, c2), right);
+    c0 = hn::Xor(hn::Xor(hn::ShiftRight<32>(b), c1), hn::Set(du, k0));
+    c2 = hn::Xor(hn::Xor(hn::ShiftRight<32>(a), c3), hn::Set(du, k1));
+    c1 = b;
+    c3 = a;
+    k0 += 0x9E3779B9u;
+    k1 += 0xBB67AE85u;
+  }
+  const auto fraction = hn::And(hn::ShiftRight<8>(c0), hn::Set(du, 0xFFFFFFu));
+  // The bits of 2^52 + fraction.
+  const auto shifted = hn::BitCast(d, hn::Or(fraction, hn::Set(du, 0x4330000000000000u)));
+  return hn::Mul(hn::Sub(shifted, hn::Set(d, 0x1p52)), hn::Set(d, 0x1p-24));
+}
+
+template <class Load>
+HWY_INLINE V SumTaps(const Load& load, std::int64_t taps) {
+  auto sum = hn::Zero(D());
+  for (std::int64_t i = 0; i < taps; ++i) sum = hn::Add(sum, load(i));
+  return sum;
+}
+
+/** The expectations of windows of the given sums; 0 where the sum is. */
+template <typename T, class Load>
+HWY_INLINE V Expectation(const Load& load, std::int64_t taps, V sum) {
+  const D d;
+  const auto none = hn::Eq(sum, hn::Zero(d));
+  const auto divisor = hn::IfThenElse(none, hn::Set(d, 1.0), sum);
+  auto expected = hn::Zero(d);
+  for (std::int64_t i = 0; i < taps; ++i) {
+    const auto a = load(i);
+    // The squares of f32 fit into f64.
+    const auto p = sizeof(T) < sizeof(double) ? a : hn::Div(a, divisor);
+    expected = hn::Add(expected, hn::Mul(a, p));
+  }
+  return sizeof(T) < sizeof(double) ? hn::Div(expected, divisor) : expected;
+}
+
+/** Draws a tap of each window: its value, and in `index` which; -1 where the sum is 0. */
+template <class Load>
+HWY_INLINE V DrawTap(const Load& load, std::int64_t taps, V u, hn::Vec<DI>& index) {
+  const D d;
+  const DI di;
+  const auto sum = SumTaps(load, taps);
+  const auto none = hn::Eq(sum, hn::Zero(d));
+  const auto finite = hn::Min(sum, hn::Set(d, std::numeric_limits<double>::max()));
+  const auto below = hn::BitCast(d, hn::Sub(hn::BitCast(di, sum), hn::Set(di, 1)));
+  const auto limit = hn::IfThenElse(none, sum, hn::Min(hn::Mul(u, finite), below));
+  auto running = hn::Zero(d);
+  auto taken = running;
+  auto pending = hn::Eq(running, running);
+  // -1 for every tap that was passed over.
+  auto passed = hn::Zero(di);
+  for (std::int64_t i = 0; i < taps; ++i) {
+    const auto a = load(i);
+    taken = hn::IfThenElse(pending, a, taken);
+    running = hn::Add(running, a);
+    pending = hn::Le(running, limit);
+    passed = hn::Add(passed, hn::VecFromMask(di, hn::RebindMask(di, pending)));
+  }
+  const auto drawn = hn::Sub(hn::Zero(di), passed);
+  index = hn::IfThenElse(hn::RebindMask(di, none), hn::Set(di, -1), drawn);
+  return hn::IfThenElse(none, hn::Zero(d), taken);
+}
+
+// --- planes of rows: lanes along W ---
+
+inline RowTiles PlanarTiles(const PlaneView& view) {
+  constexpr std::int64_t kElements = 8192;
+  const std::int64_t room = kElements / (view.d.kernel * view.h.kernel);
+  const std::int64_t reach = view.w.reach();
+  return {view.d.output, view.h.output, view.w.output,
+          std::max({room - reach, reach, std::int64_t{64}}) / view.w.stride + 1};
+}
+
+/** The rows of a window, copied into lines between zeros and split into phases. */
+template <typename T>
+class PaddedRows {
+ public:
+  PaddedRows(const PlaneView& view, std::int64_t tile)
+      : view_(view),
+        offsets_(view.w, tile),
+        rows_(view),
+        lines_(view.d.kernel * view.h.kernel * offsets_.pitch()),
+        joined_(offsets_.length()) {}
+
+  /** Copies what the windows of a row tile hold. */
+  void Stage(const T* plane, const RowTiles::Item& item, const TileColumns& columns) {
+    const std::int64_t size = columns.inputs.size();
+    const std::int64_t count = rows_.List(plane, item.d, item.h, columns.inputs.begin);
+    taps_.clear();
+    for (std::int64_t r = 0; r < count; ++r) {
+      const T* row = rows_.data()[r];
+      T* staged = lines_.get() + r * offsets_.pitch();
+      if (view_.w.stride == 1) {
+        std::copy_n(row, size, staged + columns.before);
+        columns.Pad(staged, T{0});
+      } else {
+        std::copy_n(row, size, joined_.get());
+        SplitPhases(joined_.get(), columns, view_.w.stride, T{0}, staged, offsets_.phase_pitch());
+      }
+      for (std::int64_t t = 0; t < view_.w.kernel; ++t) taps_.push_back(staged + offsets_[t]);
+    }
+  }
+
+  /** Where each tap of the tile's first window lies; of the next ones, behind it. */
+  const std::vector<const T*>& taps() const { return taps_; }
+  const T* const* rows() const { return rows_.data(); }
+
+ private:
+  const PlaneView& view_;
+  const LineOffsets offsets_;
+  WindowRows<T> rows_;
+  const Line<T> lines_;
+  const Line<T> joined_;
+  std::vector<const T*> taps_;
+};
+
+/** Loads a tap of the windows at `o`. */
+template <typename T>
+struct PaddedLoad {
+  const T* const* taps;
+  std::int64_t o;
+  HWY_INLINE V operator()(std::int64_t i) const { return LoadDouble(taps[i] + o, LaneCount(D())); }
+};
+
+template <typename T>
+class PlanarDraws {
+ public:
+  explicit PlanarDraws(const Pooling& p)
+      : p_(p), view_(p), tiles_(PlanarTiles(view_)), rows_(view_, tiles_.tile) {}
+
+  void Run(Span items) {
+    const auto* x = static_cast<const T*>(p_.input);
+    RowTiles::Item item = tiles_.item(items.begin);
+    for (std::int64_t index = items.begin; index < items.end; ++index, tiles_.advance(item)) {
+      const TileColumns columns(view_.w, tiles_.columns(item));
+      rows_.Stage(x + item.plane * view_.input_plane(), item, columns);
+      const std::int64_t to = OutputOffset(view_, item, columns.outputs.begin);
+      if (p_.draw.training) {
+        ListRows(item);
+        Train(to, columns.outputs);
+      } else {
+        Infer(to, columns.outputs.size());
+      }
+    }
+  }
+
+ private:
+  /** Ordinal, and position but for the column of tap 0, of each staged tap. */
+  void ListRows(const RowTiles::Item& item) {
+    listed_.clear();
+    const Span depth = view_.d.taps(item.d);
+    const Span height = view_.h.taps(item.h);
+    for (std::int64_t td = depth.begin; td < depth.end; ++td) {
+      for (std::int64_t th = height.begin; th < height.end; ++th) {
+        const std::int64_t row =
+            view_.d.position(item.d, td) * view_.h.input + view_.h.position(item.h, th);
+        const std::int64_t ordinal = (td * view_.h.kernel + th) * view_.w.kernel;
+        for (std::int64_t t = 0; t < view_.w.kernel; ++t) {
+          listed_.push_back({T{0}, row * view_.w.input + t * view_.w.dilation, ordinal + t});
+        }
+      }
+    }
+  }
+
+  HWY_NOINLINE void Train(std::int64_t to, Span outputs) {
+    const DU du;
+    const DI di;
+    const std::int64_t lanes = LaneCount(di);
+    const auto count = static_cast<std::int64_t>(rows_.taps().size());
+    HWY_ALIGN std::int64_t drawn[hn::MaxLanes(di)];
+    T* y = static_cast<T*>(p_.output) + to;
+    for (std::int64_t o = 0; o < outputs.size(); o += lanes) {
+      // A planar output's place in memory is its logical position.
+      const auto counters = hn::Iota(du, static_cast<std::uint64_t>(to + o));
+      auto index = hn::Zero(di);
+      const auto value = DrawTap(PaddedLoad<T>{rows_.taps().data(), o}, count,
+                                 UnitInterval(counters, p_.draw.seed), index);
+      const std::int64_t part = std::min(lanes, outputs.size() - o);
+      StoreDouble(value, y + o, part);
+      hn::Store(index, di, drawn);
+      for (std::int64_t i = 0; i < part; ++i) {
+        Record(to + o + i, outputs.begin + o + i, count == 0 ? kNone : drawn[i]);
+      }
+    }
+  }
+
+  /** Writes the mask's entry of output column `o`: tap `drawn`, or the first where that is -1. */
+  HWY_INLINE void Record(std::int64_t entry, std::int64_t o, std::int64_t drawn) const {
+    if (drawn < 0) {
+      const Span taps = view_.w.taps(o);
+      drawn = drawn == kNone || taps.empty() ? kNone : taps.begin;
+    }
+    reference::Selected<T> selected{T{0}};
+    if (drawn != kNone) {
+      selected = listed_[static_cast<std::size_t>(drawn)];
+      selected.position += view_.w.start(o);
+    }
+    reference::write_mask(p_, entry, selected);
+  }
+
+  HWY_NOINLINE void Infer(std::int64_t to, std::int64_t size) const {
+    const std::int64_t lanes = LaneCount(D());
+    const auto count = static_cast<std::int64_t>(rows_.taps().size());
+    T* y = static_cast<T*>(p_.output) + to;
+    for (std::int64_t o = 0; o < size; o += lanes) {
+      const PaddedLoad<T> load{rows_.taps().data(), o};
+      StoreDouble(Expectation<T>(load, count, SumTaps(load, count)), y + o, size - o);
+    }
+  }
+
+  static constexpr std::int64_t kNone = -2;
+
+  const Pooling& p_;
+  const PlaneView view_;
+  const RowTiles tiles_;
+  PaddedRows<T> rows_;
+  std::vector<reference::Selected<T>> listed_;
+};
+
+template <typename T>
+void Planar(const Pooling& p, Span items) {
+  PlanarDraws<T>(p).Run(items);
+}
+
+// --- interleaved: lanes along C ---
+
+/** Loads a tap of `n` channels; behind the tensor's end it stops. */
+template <typename T>
+struct ChannelLoad {
+  const T* x;
+  const T* end;
+  const std::int64_t* offsets;
+  std::int64_t n;
+  HWY_INLINE V operator()(std::int64_t i) const {
+    const T* p = x + offsets[i];
+    const std::int64_t lanes = LaneCount(D());
+    return LoadDouble(p, end - p >= lanes ? lanes : n);
+  }
+};
+
+template <typename T>
+void Interleaved(const Pooling& p, Span items) {
+  const DU du;
+  const DI di;
+  const std::int64_t lanes = LaneCount(di);
+  const Geometry& g = p.geometry;
+  const RowTiles tiles = InterleavedOutputTiles(g);
+  const T* x = static_cast<const T*>(p.input);
+  const T* end = x + g.input_size();
+  InterleavedWindows windows(g);
+  HWY_ALIGN std::int64_t drawn[hn::MaxLanes(di)];
+  RowTiles::Item item = tiles.item(items.begin);
+  for (std::int64_t index = items.begin; index < items.end; ++index, tiles.advance(item)) {
+    const Span columns = tiles.columns(item);
+    for (std::int64_t w = columns.begin; w < columns.end; ++w) {
+      const Taps taps = windows.at(item.d, item.h, w);
+      const std::int64_t output = tiles.row(item) * g.w().output + w;
+      const std::int64_t first = (item.plane * g.output_plane() + output) * g.channels;
+      T* y = static_cast<T*>(p.output) + first;
+      for (std::int64_t c = 0; c < g.channels; c += lanes) {
+        const std::int64_t part = std::min(lanes, g.channels - c);
+        const ChannelLoad<T> load{x + item.plane * g.input_plane() * g.channels + taps.base + c,
+                                  end, taps.offset, part};
+        if (!p.draw.training) {
+          StoreDouble(Expectation<T>(load, taps.count, SumTaps(load, taps.count)), y + c, part);
+          continue;
+        }
+        const std::int64_t plane = item.plane * g.channels + c;
+        for (std::int64_t i = 0; i < lanes; ++i) drawn[i] = i * g.output_plane();
+        const auto counters =
+            hn::Add(hn::BitCast(du, hn::Load(di, drawn)),
+                    hn::Set(du, static_cast<std::uint64_t>(plane * g.output_plane() + output)));
+        auto at = hn::Zero(di);
+        const auto value = DrawTap(load, taps.count, UnitInterval(counters, p.draw.seed), at);
+        StoreDouble(value, y + c, part);
+        hn::Store(at, di, drawn);
+        for (std::int64_t i = 0; i < part; ++i) {
+          reference::Selected<T> selected{T{0}};
+          if (taps.count > 0) {
+            const std::int64_t tap = std::max<std::int64_t>(0, drawn[i]);
+            selected.position = taps.base_position + taps.position[tap];
+            selected.ordinal = taps.ordinal[tap];
+          }
+          reference::write_mask(p, first + c + i, selected);
+        }
+      }
+    }
+  }
+}
+
+// --- the gradient of the expectation: dx = 2 a (sum of dy / S) - (sum of dy y / S) ---
+
+/** The sums over the windows that hold an element. */
+struct Shares {
+  const Line<double> weights;   ///< of dy / S
+  const Line<double> products;  ///< of y dy / S
+
+  explicit Shares(std::int64_t size) : weights(size), products(size) {}
+
+  void Clear(std::int64_t size) const {
+    std::fill_n(weights.get(), size, 0.0);
+    std::fill_n(products.get(), size, 0.0);
+  }
+};
+
+/** dy / S and its product with y, 0 where S is. */
+template <typename T, class Load>
+HWY_INLINE void Share(const Load& load, std::int64_t taps, V dy, V& weight, V& product) {
+  const D d;
+  const auto sum = SumTaps(load, taps);
+  const auto y = Expectation<T>(load, taps, sum);
+  weight = hn::IfThenZeroElse(hn::Eq(sum, hn::Zero(d)), hn::Div(dy, sum));
+  product = hn::Mul(weight, y);
+}
+
+template <typename T>
+HWY_INLINE void WriteGradient(const T* HWY_RESTRICT x, const double* HWY_RESTRICT weights,
+                              const double* HWY_RESTRICT products, T* HWY_RESTRICT dx,
+                              std::int64_t n) {
+  const D d;
+  const auto a = LoadDouble(x, n);
+  const auto twice = hn::Mul(hn::Add(a, a), hn::LoadU(d, weights));
+  StoreDouble(hn::Sub(twice, hn::LoadU(d, products)), dx, n);
+}
+
+/** to[i * stride] += from[i]. */
+HWY_INLINE void AddTo(double* HWY_RESTRICT to, std::int64_t stride, const double* HWY_RESTRICT from,
+                      std::int64_t size) {
+  if (stride != 1) {
+    for (std::int64_t i = 0; i < size; ++i) to[i * stride] += from[i];
+    return;
+  }
+  const D d;
+  const std::int64_t lanes = LaneCount(d);
+  std::int64_t i = 0;
+  for (; i + lanes <= size; i += lanes) {
+    hn::StoreU(hn::Add(hn::LoadU(d, to + i), hn::LoadU(d, from + i)), d, to + i);
+  }
+  for (; i < size; ++i) to[i] += from[i];
+}
+
+template <typename T>
+void PlanarGradient(const Pooling& p, Span planes) {
+  const D d;
+  const std::int64_t lanes = LaneCount(d);
+  const PlaneView view(p);
+  const Axis& w = view.w;
+  const RowTiles tiles = PlanarTiles(view);
+  const std::int64_t inputs = view.input_plane();
+  PaddedRows<T> rows(view, tiles.tile);
+  const Shares sums(inputs);
+  const Line<double> weights(tiles.tile);
+  const Line<double> products(tiles.tile);
+  for (std::int64_t plane = planes.begin; plane < planes.end; ++plane) {
+    const T* x = static_cast<const T*>(p.x) + plane * inputs;
+    T* dx = static_cast<T*>(p.output) + plane * inputs;
+    sums.Clear(inputs);
+    RowTiles::Item item = tiles.item(plane * tiles.items_per_plane());
+    for (; item.plane == plane; tiles.advance(item)) {
+      const TileColumns columns(w, tiles.columns(item));
+      const std::int64_t size = columns.outputs.size();
+      rows.Stage(x, item, columns);
+      const auto count = static_cast<std::int64_t>(rows.taps().size());
+      const T* dy =
+          static_cast<const T*>(p.input) + OutputOffset(view, item, columns.outputs.begin);
+      for (std::int64_t o = 0; o < size; o += lanes) {
+        auto weight = hn::Zero(d);
+        auto product = weight;
+        Share<T>(PaddedLoad<T>{rows.taps().data(), o}, count, LoadDouble(dy + o, size - o), weight,
+                 product);
+        hn::StoreU(weight, d, weights.get() + o);
+        hn::StoreU(product, d, products.get() + o);
+      }
+      for (std::int64_t r = 0; r < count / w.kernel; ++r) {
+        // The row lies in x as its sums do in theirs.
+        const std::int64_t row = rows.rows()[r] - columns.inputs.begin - x;
+        for (std::int64_t t = 0; t < w.kernel; ++t) {
+          const std::int64_t start = w.position(columns.outputs.begin, t);
+          const std::int64_t skip =
+              start >= 0 ? 0 : std::min(size, (-start + w.stride - 1) / w.stride);
+          const std::int64_t end =
+              start >= w.input ? 0 : std::min(size, (w.input - start + w.stride - 1) / w.stride);
+          if (skip >= end) continue;
+          const std::int64_t at = row + start + skip * w.stride;
+          AddTo(sums.weights.get() + at, w.stride, weights.get() + skip, end - skip);
+          AddTo(sums.products.get() + at, w.stride, products.get() + skip, end - skip);
+        }
+      }
+    }
+    for (std::int64_t i = 0; i < inputs; i += lanes) {
+      WriteGradient(x + i, sums.weights.get() + i, sums.products.get() + i, dx + i, inputs - i);
+    }
+  }
+}
+
+// Channels of an interleaved image that one work item takes.
+constexpr std::int64_t kChannels = 16;
+
+inline std::int64_t ChannelBlocks(const Pooling& p) {
+  return (p.geometry.channels + kChannels - 1) / kChannels;
+}
+
+template <typename T>
+void InterleavedGradient(const Pooling& p, Span items) {
+  const D d;
+  const std::int64_t lanes = LaneCount(d);
+  const Geometry& g = p.geometry;
+  const std::int64_t blocks = ChannelBlocks(p);
+  const T* end = static_cast<const T*>(p.x) + g.input_size();
+  // A position's sums begin at a whole number of vectors; what is behind its channels is ours.
+  const std::int64_t pitch = std::max(kChannels, lanes);
+  const Shares sums(g.input_plane() * pitch);
+  InterleavedWindows windows(g);
+  for (std::int64_t index = items.begin; index < items.end; ++index) {
+    const std::int64_t image = index / blocks;
+    const std::int64_t first = index % blocks * kChannels;
+    const std::int64_t channels = std::min(kChannels, g.channels - first);
+    const T* x = static_cast<const T*>(p.x) + image * g.input_plane() * g.channels + first;
+    const T* dy = static_cast<const T*>(p.input) + image * g.output_plane() * g.channels + first;
+    T* dx = static_cast<T*>(p.output) + image * g.input_plane() * g.channels + first;
+    sums.Clear(g.input_plane() * pitch);
+    reference::for_each_output(
+        g, [&](std::int64_t output, std::int64_t od, std::int64_t oh, std::int64_t ow) HWY_ATTR {
+          const Taps taps = windows.at(od, oh, ow);
+          for (std::int64_t c = 0; c < channels; c += lanes) {
+            const std::int64_t part = std::min(lanes, channels - c);
+            auto weight = hn::Zero(d);
+            auto product = weight;
+            Share<T>(ChannelLoad<T>{x + taps.base + c, end, taps.offset, part}, taps.count,
+                     LoadDouble(dy + output * g.channels + c, part), weight, product);
+            for (std::int64_t i = 0; i < taps.count; ++i) {
+              const std::int64_t at = (taps.base_position + taps.position[i]) * pitch + c;
+              double* weights = sums.weights.get() + at;
+              double* products = sums.products.get() + at;
+              hn::StoreU(hn::Add(hn::LoadU(d, weights), weight), d, weights);
+              hn::StoreU(hn::Add(hn::LoadU(d, products), product), d, products);
+            }
+          }
+        });
+    for (std::int64_t i = 0; i < g.input_plane(); ++i) {
+      for (std::int64_t c = 0; c < channels; c += lanes) {
+        WriteGradient(x + i * g.channels + c, sums.weights.get() + i * pitch + c,
+                      sums.products.get() + i * pitch + c, dx + i * g.channels + c,
+                      std::min(lanes, channels - c));
+      }
+    }
+  }
+}
+
+// --- what the tables hold: plain functions ---
+
+void StochasticPlanar(const Pooling& p, Span items) {
+  with_dtype<float, double>(p.dtype, [&]<typename T>() { Planar<T>(p, items); });
+}
+void StochasticInterleaved(const Pooling& p, Span items) {
+  with_dtype<float, double>(p.dtype, [&]<typename T>() { Interleaved<T>(p, items); });
+}
+void StochasticPlanarGradient(const Pooling& p, Span items) {
+  with_dtype<float, double>(p.dtype, [&]<typename T>() { PlanarGradient<T>(p, items); });
+}
+void StochasticInterleavedGradient(const Pooling& p, Span items) {
+  with_dtype<float, double>(p.dtype, [&]<typename T>() { InterleavedGradient<T>(p, items); });
+}
+
+}  // namespace stochastic_pooling
+}  // namespace HWY_NAMESPACE
+}  // namespace featurepool
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace featurepool {
+namespace {
+
+using namespace HWY_NAMESPACE;
+using namespace HWY_NAMESPACE::stochastic_pooling;  // the functions that decide are the same in
+                                                    // every tier
+
+bool accepts_planar(const Pooling& p) { return p.layout == Layout::planar && RowsAccept(p); }
+
+std::int64_t planar_items(const Pooling& p) {
+  const PlaneView view(p);
+  return item_count(view.planes, PlanarTiles(view));
+}
+
+bool accepts_interleaved(const Pooling& p) {
+  return p.layout == Layout::interleaved && p.geometry.taps() <= kMostListedTaps;
+}
+
+std::int64_t planes(const Pooling& p) { return p.geometry.planes(); }
+
+std::int64_t channel_block_items(const Pooling& p) { return p.geometry.batch * ChannelBlocks(p); }
+
+}  // namespace
+
+std::span<const Kernel> stochastic_forward_kernels() {
+  static const Kernel kernels[] = {
+      {"planar_draws", accepts_planar, planar_items,
+       FEATUREPOOL_TIERED(stochastic_pooling::StochasticPlanar)},
+      {"interleaved_draws", accepts_interleaved, InterleavedOutputItems,
+       FEATUREPOOL_TIERED(stochastic_pooling::StochasticInterleaved)},
+  };
+  return kernels;
+}
+
+std::span<const Kernel> stochastic_backward_kernels() {
+  static const Kernel kernels[] = {
+      {"planar_shares", accepts_planar, planes,
+       FEATUREPOOL_TIERED(stochastic_pooling::StochasticPlanarGradient)},
+      {"interleaved_shares", accepts_interleaved, channel_block_items,
+       FEATUREPOOL_TIERED(stochastic_pooling::StochasticInterleavedGradient)},
+  };
+  return kernels;
+}
 
 }  // namespace featurepool
+#endif

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <limits>
 
 #include "geometry/philox.hpp"
 #include "reference/planes.hpp"
@@ -42,8 +43,9 @@ WindowSums window_sums(const Geometry& g, const Plane<const T>& x, std::int64_t 
 /** The number that the running sum of the drawn tap is the first to exceed. */
 inline double threshold(double sum, std::uint64_t seed, std::int64_t output) {
   const double u = unit_interval(philox(seed, static_cast<std::uint64_t>(output), 0)[0]);
+  const double finite = std::min(sum, std::numeric_limits<double>::max());
   // Less than the sum even where rounding, of subnormals, would say otherwise.
-  return std::min(u * sum, std::bit_cast<double>(std::bit_cast<std::int64_t>(sum) - 1));
+  return std::min(u * finite, std::bit_cast<double>(std::bit_cast<std::int64_t>(sum) - 1));
 }
 
 /** Draws a tap with probability a / sum; `output` is the logical position of the window. */
