@@ -24,16 +24,41 @@ final class Drawing {
   /**
    * A plane of numbers in square cells, from the upper left corner.
    *
-   * @param room pixels left free below it
+   * @param right pixels left free at its right
+   * @param below pixels left free below it
    */
-  static Drawing cells(Field field, int decimals, int room) {
-    Drawing drawing = new Drawing(field.width() * CELL, field.height() * CELL + room);
+  static Drawing cells(Field field, int decimals, int right, int below) {
+    Drawing drawing = new Drawing(field.width() * CELL + right, field.height() * CELL + below);
     for (int y = 0; y < field.height(); y++) {
       for (int x = 0; x < field.width(); x++) {
         drawing.rect("cell", x * CELL, y * CELL, CELL, CELL);
         drawing.text(
             "number", (x + 0.5) * CELL, (y + 0.5) * CELL + 5, number(field.at(x, y), decimals));
       }
+    }
+    return drawing;
+  }
+
+  /**
+   * A plane of numbers as coloured cells with names at the left and above.
+   *
+   * @param low value of the first colour
+   * @param high value of the last colour
+   */
+  static Drawing table(
+      Field field, ColorMap colors, double low, double high, String[] rows, String[] columns) {
+    int left = 64;
+    int top = 22;
+    Drawing drawing = new Drawing(left + field.width() * CELL, top + field.height() * CELL);
+    for (int y = 0; y < field.height(); y++) {
+      drawing.text("small end", left - 6, top + (y + 0.5) * CELL + 4, rows[y]);
+      for (int x = 0; x < field.width(); x++) {
+        int color = colors.at((field.at(x, y) - low) / (high - low));
+        drawing.block(color, left + x * CELL, top + y * CELL, CELL, CELL);
+      }
+    }
+    for (int x = 0; x < field.width(); x++) {
+      drawing.text("small middle", left + (x + 0.5) * CELL, top - 6, columns[x]);
     }
     return drawing;
   }
@@ -58,6 +83,11 @@ final class Drawing {
   /** A bar from one cell on, over some cells; {@code kind} tells bars apart by colour. */
   Drawing bar(int kind, double from, double cells, double y) {
     return rect("bar" + kind % 3, from * CELL + 2, y, cells * CELL - 4, 8);
+  }
+
+  /** A bar down from one cell on, over some cells. */
+  Drawing upright(int kind, double from, double cells, double x) {
+    return rect("bar" + kind % 3, x, from * CELL + 2, 8, cells * CELL - 4);
   }
 
   /** A line that can be seen on any picture. */

@@ -8,7 +8,7 @@ import java.util.function.Consumer;
  * @param id name of the place in the page and of the operator's page in docs/operators
  * @param title heading
  * @param api the Java class
- * @param formula forward formula, markup
+ * @param formula forward formula
  * @param idea what it does and what that is good for
  * @param gradient how its gradient flows back
  * @param show computes examples and puts them on the stage
@@ -18,11 +18,11 @@ record Exhibit(
     String title,
     String api,
     Html formula,
-    String idea,
-    String gradient,
+    Html idea,
+    Html gradient,
     Consumer<Stage> show) {
 
-  /** An exhibit whose formula is given as markup. */
+  /** An exhibit whose texts are given as markup. */
   static Exhibit of(
       String id,
       String title,
@@ -31,7 +31,7 @@ record Exhibit(
       String idea,
       String gradient,
       Consumer<Stage> show) {
-    return new Exhibit(id, title, api, new Html(formula), idea, gradient, show);
+    return new Exhibit(id, title, api, new Html(formula), new Html(idea), new Html(gradient), show);
   }
 
   /** The part of the page about it, computed now; its checks go to the stage's list. */

@@ -23,7 +23,12 @@ enum Family {
       "Which pixels belong to an output? Instead of a window that slides, these operators divide "
           + "the plane, or a region of it, into a fixed number of parts, so that inputs of any "
           + "size give outputs of one size.",
-      Geometry.EXHIBITS);
+      Geometry.EXHIBITS),
+  INVERSE(
+      "Inverse",
+      "Pooling makes maps small; networks that draw a picture again, or label every pixel, need "
+          + "the way back.",
+      Inverse.EXHIBITS);
 
   private final String title;
   private final String idea;

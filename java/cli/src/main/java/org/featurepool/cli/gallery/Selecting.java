@@ -4,6 +4,7 @@ import java.lang.foreign.Arena;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
+import org.featurepool.Mask;
 import org.featurepool.MaxPool;
 import org.featurepool.MedianPool;
 import org.featurepool.MinPool;
@@ -16,7 +17,6 @@ import org.featurepool.Window;
 /** Operators that choose one tap of every window. */
 final class Selecting {
   private static final int DRAWS = 10_000;
-  private static final int COARSE = 5;
 
   static final List<Exhibit> EXHIBITS =
       List.of(
@@ -79,7 +79,7 @@ final class Selecting {
                   + "which works against overfitting as dropout does. In inference nothing is "
                   + "drawn; the mean, weighted by the same chances, takes the place of the draws.",
               "In training all of it goes to the tap that was drawn. In inference tap j gets "
-                  + "(2 x_j − y) / Σx of it, less than nothing for taps below half of the output.",
+                  + "(2 x<sub>j</sub> − y) / Σx of it, less than nothing for taps below half of the output.",
               Selecting::stochastic));
 
   private Selecting() {}
@@ -106,24 +106,24 @@ final class Selecting {
         3);
     draws(stage, Stage.MAP.cut(new Field.Crop(0, 0, 2, 2)));
 
-    StochasticPool coarse = StochasticPool.of(Window.square(COARSE).withStride(COARSE));
+    StochasticPool coarse = StochasticPool.of(Window.square(Stage.COARSE).withStride(Stage.COARSE));
     Tensor photo = stage.photo();
     List<Html> pictures = new ArrayList<>();
     for (long seed = 1; seed <= 3; seed++) {
       StochasticPool.Result drawn = coarse.forwardTraining(photo, seed, arena);
-      stage.selected("seed " + seed, photo, drawn.output(), drawn.mask());
+      stage.selected(
+          "seed " + seed, photo, drawn.output(), drawn.mask().indices(Mask.IndexBase.PLANE, arena));
       pictures.add(Stage.picture(drawn.output(), "training, seed " + seed));
     }
     pictures.add(
         Stage.picture(
-            stage.pooled(Selecting::inference, Rule.EXPECTATION, photo, COARSE, COARSE, 0),
-            "inference"));
+            stage.coarse(Selecting::inference, Rule.EXPECTATION, "inference"), "inference"));
     stage.text(
         Html.format(
             "The picture in %1$d×%1$d windows: three draws and what inference makes of it. Every "
                 + "pixel of a draw is a pixel of the picture; every channel is drawn for itself, "
                 + "hence the stray colours.",
-            COARSE));
+            Stage.COARSE));
     stage.strip(pictures.toArray(Html[]::new));
   }
 

@@ -1,13 +1,15 @@
 package org.featurepool.cli.gallery;
 
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.function.Function;
 import java.util.stream.IntStream;
-import org.featurepool.Mask;
+import org.featurepool.DType;
 import org.featurepool.Shape;
 import org.featurepool.Tensor;
 import org.featurepool.Window;
@@ -30,6 +32,9 @@ final class Stage {
             7, 10, 3, 6, 3, 5, //
             4, 7, 2, 4, 7, 8
           });
+
+  /** Taps along each side of the windows of {@link #coarse}. */
+  static final int COARSE = 5;
 
   /** Largest error, relative to the largest value, where the library rounds to f32. */
   private static final double ROUNDING = 1e-5;
@@ -121,9 +126,9 @@ final class Stage {
 
   // --- layout ------------------------------------------------------------------------------------
 
-  /** A paragraph. */
-  void text(String text) {
-    parts.add(Html.fill("<p>${text}</p>\n", "text", text));
+  /** A paragraph, given as markup. */
+  void text(String markup) {
+    parts.add(Html.fill("<p>${text}</p>\n", "text", new Html(markup)));
   }
 
   /** Small figures such as grids of numbers, side by side. */
@@ -207,7 +212,8 @@ final class Stage {
    * @param pool makes the operator
    * @param rule what it computes
    * @param decimals digits to show
-   * @param working how the first output, that of 1, 3, 4, 2, comes about, worked out by hand
+   * @param working how the first output, that of 1, 3, 4, 2, comes about, worked out by hand;
+   *     markup
    * @param byHand what comes of it, to as many digits as are shown
    */
   void example(
@@ -255,11 +261,12 @@ final class Stage {
   /** Pools the noisy picture by 3×3 windows at stride 1, forward and backward, and shows it. */
   void photo(Function<Window, Pool> pool, Rule rule) {
     Tensor input = noisy();
-    Tensor y = pooled(pool, rule, input, 3, 1, 1);
-    Tensor dx =
-        pool.apply(Window.square(3).withStride(1).withPadding(1))
-            .backward()
-            .of(Gradients.ones(y, arena), input, arena);
+    int height = (int) input.shape().spatial(0);
+    int width = (int) input.shape().spatial(1);
+    Pool bound = pool.apply(Window.square(3).withStride(1).withPadding(1));
+    Tensor y = bound.forward().of(input, arena);
+    verify("picture", Taps.windows(height, width, 3, 1, 1), rule, input, y);
+    Tensor dx = bound.backward().of(Gradients.ones(y, arena), input, arena);
     pictures(
         picture(input, "the picture with salt and pepper: some pixels turned white or black"),
         picture(y, subject + ", 3×3 windows at every pixel"),
@@ -268,14 +275,13 @@ final class Stage {
             "gradient of the input when every output sends back one; the brighter, the more"));
   }
 
-  /** Pools every channel of a picture and checks it. */
-  Tensor pooled(
-      Function<Window, Pool> pool, Rule rule, Tensor input, int kernel, int stride, int padding) {
-    Window window = Window.square(kernel).withStride(stride).withPadding(padding);
-    Tensor y = pool.apply(window).forward().of(input, arena);
-    int height = (int) input.shape().spatial(0);
-    int width = (int) input.shape().spatial(1);
-    verify("picture", Taps.windows(height, width, kernel, stride, padding), rule, input, y);
+  /** Pools the picture by windows that make its single pixels visible, and checks the result. */
+  Tensor coarse(Function<Window, Pool> pool, Rule rule, String what) {
+    Tensor x = photo();
+    Tensor y = pool.apply(Window.square(COARSE).withStride(COARSE)).forward().of(x, arena);
+    int height = (int) x.shape().spatial(0);
+    int width = (int) x.shape().spatial(1);
+    verify("picture, " + what, Taps.windows(height, width, COARSE, COARSE, 0), rule, x, y);
     return y;
   }
 
@@ -303,15 +309,28 @@ final class Stage {
     compare(what, expected, found.toFloatArray(), tolerance(rule));
   }
 
-  /** Requires every output to be the input at the position that its mask tells. */
-  void selected(String what, Tensor x, Tensor y, Mask mask) {
+  /**
+   * Requires every output to be the input at its position.
+   *
+   * @param positions position in its plane, of every output; i32 or i64
+   */
+  void selected(String what, Tensor x, Tensor y, Tensor positions) {
     float[] input = x.toFloatArray();
-    long[] positions = mask.indices(Mask.IndexBase.TENSOR, arena).toLongArray();
-    double[] expected = new double[positions.length];
+    int inputs = (int) x.shape().planeSize();
+    int outputs = (int) y.shape().planeSize();
+    double[] expected = new double[(int) y.shape().elementCount()];
     for (int i = 0; i < expected.length; i++) {
-      expected[i] = input[(int) positions[i]];
+      int plane = i / outputs * inputs;
+      expected[i] = input[plane + Math.toIntExact(positionAt(positions, i))];
     }
     equal(what, expected, y.toFloatArray());
+  }
+
+  private static long positionAt(Tensor positions, int index) {
+    MemorySegment segment = positions.segment();
+    return positions.dtype() == DType.I32
+        ? segment.getAtIndex(ValueLayout.JAVA_INT, index)
+        : segment.getAtIndex(ValueLayout.JAVA_LONG, index);
   }
 
   private static double tolerance(Rule rule) {

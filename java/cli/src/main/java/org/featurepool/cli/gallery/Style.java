@@ -93,8 +93,11 @@ final class Style {
       .drawn svg image { image-rendering: pixelated; }
       .drawn text { fill: var(--ink); font: 15px system-ui, -apple-system, sans-serif; }
       .drawn .number, .drawn .middle { text-anchor: middle; }
+      .drawn .end { text-anchor: end; }
       .drawn .number { font-variant-numeric: tabular-nums; }
       .drawn .small { font-size: 12px; fill: var(--soft); }
+      .drawn .sample { fill: var(--cool); stroke: var(--card); stroke-width: 1.5; }
+      .drawn .light { fill: #fff; font-weight: 600; }
       .drawn .cell { fill: none; stroke: var(--line); }
       .drawn .bar0 { fill: var(--accent); }
       .drawn .bar1 { fill: var(--cool); }
@@ -106,8 +109,8 @@ final class Style {
       .drawn .point { stroke: var(--card); stroke-width: 1.5; }
       .drawn .axis { stroke: var(--soft); fill: none; }
       .drawn .under, .drawn .over { fill: none; vector-effect: non-scaling-stroke; }
-      .drawn .under { stroke: #000; stroke-opacity: .55; stroke-width: 3px; }
-      .drawn .over { stroke: #fff; stroke-width: 1.2px; }
+      .drawn .under { stroke: #000; stroke-opacity: .5; stroke-width: 2.4px; }
+      .drawn .over { stroke: #fff; stroke-width: 1px; }
       .minis {
         display: grid; gap: 12px; margin: 16px 0;
         grid-template-columns: repeat(auto-fill, minmax(136px, 1fr));
