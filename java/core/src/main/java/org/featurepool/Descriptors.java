@@ -2,6 +2,9 @@ package org.featurepool;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.function.Consumer;
+import java.util.function.Function;
 import org.featurepool.bindings.ffi.fpool_average;
 import org.featurepool.bindings.ffi.fpool_fractional;
 import org.featurepool.bindings.ffi.fpool_roi;
@@ -100,5 +103,25 @@ final class Descriptors {
     fpool_roi.half_pixel(roi, halfPixel ? 1 : 0);
     fpool_roi.mode(roi, mode);
     return roi;
+  }
+
+  /** Lays out parameters that come as one value, or one per channel. */
+  static MemorySegment parameters(Arena arena, double[] values) {
+    return arena.allocateFrom(ValueLayout.JAVA_DOUBLE, values);
+  }
+
+  /**
+   * Makes a call that writes the gradients of {@code count} parameters, and a result of those.
+   *
+   * @param call is given the memory for them
+   * @param result is given what was written
+   */
+  static <R> R withParameterGradients(
+      int count, Consumer<MemorySegment> call, Function<double[], R> result) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment gradients = arena.allocate(ValueLayout.JAVA_DOUBLE, count);
+      call.accept(gradients);
+      return result.apply(gradients.toArray(ValueLayout.JAVA_DOUBLE));
+    }
   }
 }

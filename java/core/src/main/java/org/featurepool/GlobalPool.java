@@ -8,7 +8,7 @@ package org.featurepool;
  * too.
  *
  * <p>Source: seed 004 (global average pooling); ONNX {@code GlobalMaxPool}, {@code
- * GlobalAveragePool}.
+ * GlobalAveragePool}, {@code GlobalLpPool}.
  */
 public final class GlobalPool {
   private GlobalPool() {}
@@ -33,5 +33,17 @@ public final class GlobalPool {
    */
   public static AvgPool average(int rank) {
     return AvgPool.of(Window.global(rank));
+  }
+
+  /**
+   * Makes global Lp pooling: the norm of every plane.
+   *
+   * @param rank number of spatial axes, 1 to 3
+   * @param p at least 1, or {@link Double#POSITIVE_INFINITY}
+   * @return an operator that may be shared between threads
+   * @throws IllegalArgumentException if the rank is another, or p is less than 1 or NaN
+   */
+  public static LpPool lp(int rank, double p) {
+    return LpPool.of(Window.global(rank), p);
   }
 }

@@ -1,5 +1,6 @@
 package org.featurepool;
 
+import java.util.HashMap;
 import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -23,13 +24,27 @@ final class Status {
           "\\b(x|y|dx|dy|mask|indices|samples)(?:_data\\b|(?=\\.\\w))"
               + "|\\b(?<whole>images|sampling_ratio)(?=\\[| is )");
 
+  /** Names in gradients that need the forward call's output: there, y is an input. */
+  private static final Map<String, String> BACKWARD_NAMES = new HashMap<>(JAVA_NAMES);
+
+  static {
+    BACKWARD_NAMES.put("y", "output");
+  }
+
   private Status() {}
 
   /** Does nothing if {@code status} is {@code FPOOL_OK}, otherwise throws. */
   static void check(int status) {
     if (status != 0) {
       // The message belongs to the thread: nothing may come between the call and this.
-      throw refusal(status, javaNames(NativeLibrary.lastError()));
+      throw refusal(status, javaNames(NativeLibrary.lastError(), JAVA_NAMES));
+    }
+  }
+
+  /** As {@link #check}, for a gradient that is given the forward call's output. */
+  static void checkBackward(int status) {
+    if (status != 0) {
+      throw refusal(status, javaNames(NativeLibrary.lastError(), BACKWARD_NAMES));
     }
   }
 
@@ -49,13 +64,13 @@ final class Status {
     return new IllegalStateException(message);
   }
 
-  private static String javaNames(String message) {
+  private static String javaNames(String message, Map<String, String> names) {
     return PARAMETER
         .matcher(message)
         .replaceAll(
             match -> {
               String name = match.group(1) == null ? match.group("whole") : match.group(1);
-              return Matcher.quoteReplacement(JAVA_NAMES.getOrDefault(name, name));
+              return Matcher.quoteReplacement(names.getOrDefault(name, name));
             })
         .replace("pad_", "padding ");
   }

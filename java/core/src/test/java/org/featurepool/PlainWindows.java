@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.function.BiConsumer;
 import java.util.function.BiFunction;
+import java.util.function.Function;
 
 /** Windows as lists of positions, and tests that need nothing but an operator's forward call. */
 final class PlainWindows {
@@ -69,7 +70,8 @@ final class PlainWindows {
     return tensor;
   }
 
-  private static double[] planar(Tensor tensor) {
+  /** The values of an f64 tensor as a planar array. */
+  static double[] planar(Tensor tensor) {
     double[] planar = new double[(int) tensor.shape().elementCount()];
     for (int i = 0; i < planar.length; i++) {
       planar[i] =
@@ -78,6 +80,44 @@ final class PlainWindows {
               .getAtIndex(ValueLayout.JAVA_DOUBLE, TestTensors.place(tensor.shape(), i));
     }
     return planar;
+  }
+
+  /** A finite result must be within the tolerance; another one equal. */
+  static void assertClose(double expected, float actual, double tolerance, String what) {
+    if (Double.isFinite(expected)) {
+      assertEquals(expected, actual, tolerance, what);
+    } else {
+      assertEquals((float) expected, actual, what);
+    }
+  }
+
+  /** The gradients of parameters must be the slopes of the weighted sum of the outputs, to 1e-6. */
+  static void assertParameterSlope(
+      Function<double[], Tensor> forward,
+      double[] parameters,
+      double[] weights,
+      double step,
+      double[] gradient) {
+    assertEquals(parameters.length, gradient.length);
+    for (int i = 0; i < parameters.length; i++) {
+      double[] above = parameters.clone();
+      double[] below = parameters.clone();
+      above[i] += step;
+      below[i] -= step;
+      double slope =
+          (weigh(forward.apply(above), weights) - weigh(forward.apply(below), weights))
+              / (2 * step);
+      assertEquals(slope, gradient[i], 1e-6 * Math.max(1, Math.abs(slope)), "parameter " + i);
+    }
+  }
+
+  private static double weigh(Tensor output, double[] weights) {
+    double[] y = planar(output);
+    double sum = 0;
+    for (int i = 0; i < y.length; i++) {
+      sum += y[i] * weights[i];
+    }
+    return sum;
   }
 
   /** The gradient must be the slope of the weighted sum of the outputs, to 1e-6. */
@@ -110,12 +150,7 @@ final class PlainWindows {
       double[] x,
       double[] weights) {
     try (Arena arena = Arena.ofConfined()) {
-      double[] y = planar(forward.apply(tensor(arena, pool.inputShape(layout), x), arena));
-      double loss = 0;
-      for (int i = 0; i < y.length; i++) {
-        loss += y[i] * weights[i];
-      }
-      return loss;
+      return weigh(forward.apply(tensor(arena, pool.inputShape(layout), x), arena), weights);
     }
   }
 

@@ -84,6 +84,13 @@ record PoolCase(
         divisor);
   }
 
+  /** The case with averages over the taps inside the input. */
+  PoolCase withoutDivisor() {
+    return new PoolCase(
+        rank, batch, channels, input, kernel, stride, padBegin, padEnd, dilation, padding, ceil,
+        false, 0);
+  }
+
   /** A case that the library must accept; small, with every parameter in play. */
   static PoolCase random(SplittableRandom random) {
     int rank = 1 + random.nextInt(3);
