@@ -66,7 +66,7 @@ class BadInputTest {
           '--kernel' (K,..) should be specified only once | --op max --kernel 2,2 --kernel 2,2
           --include-pad belongs to avg; --op is max | --op max --kernel 2,2 --include-pad
           --divisor belongs to avg; --op is max | --op max --kernel 2,2 --divisor 3
-          --output belongs to adaptive-max, adaptive-avg; --op is max | --op max --kernel 2,2 --output 2,2
+          --output belongs to | --op max --kernel 2,2 --output 2,2
           --kernel belongs to max, min, avg, | --op adaptive-max --kernel 2,2
           --op adaptive-avg needs --output=O,.. | --op adaptive-avg
           --output 2,2,2,2 has 4 values | --op adaptive-avg --output 2,2,2,2

@@ -2,15 +2,20 @@ package org.featurepool.cli;
 
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
+import java.util.zip.ZipEntry;
+import java.util.zip.ZipFile;
+import java.util.zip.ZipOutputStream;
 
 /** An .npy file, read and written by code that is not the library's. */
 record NpyFile(String descr, long[] extents, ByteBuffer data) {
@@ -116,5 +121,24 @@ record NpyFile(String descr, long[] extents, ByteBuffer data) {
       data[i] = (byte) (int) values[i];
     }
     return write(file, "'|u1'", false, extents, data);
+  }
+
+  /** Writes an .npz archive of .npy files by the name of the array. */
+  static Path writeArchive(Path file, Map<String, Path> arrays) throws IOException {
+    try (ZipOutputStream zip = new ZipOutputStream(Files.newOutputStream(file))) {
+      for (Map.Entry<String, Path> array : arrays.entrySet()) {
+        zip.putNextEntry(new ZipEntry(array.getKey() + ".npy"));
+        zip.write(Files.readAllBytes(array.getValue()));
+      }
+    }
+    return file;
+  }
+
+  /** Reads an array of an .npz archive; {@code scratch} is a file that is overwritten. */
+  static NpyFile readArchive(Path file, String array, Path scratch) throws IOException {
+    try (ZipFile zip = new ZipFile(file.toFile());
+        InputStream stream = zip.getInputStream(zip.getEntry(array + ".npy"))) {
+      return read(Files.write(scratch, stream.readAllBytes()));
+    }
   }
 }

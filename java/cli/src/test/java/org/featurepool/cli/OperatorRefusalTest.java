@@ -70,8 +70,66 @@ class OperatorRefusalTest {
           [1, 0, 3, 2] | negative.npy | --op stochastic --kernel 2,2 --train --seed 3
           is nan | nan.npy | --op stochastic --kernel 2,2
           must hold float32, float64 or uint8 | mask.npy | --op median --kernel 2,2
+          --op fractional-max needs one of --seed, --samples | x.npy | --op fractional-max --kernel 2,2 --output 3,3
+          --seed excludes --samples | x.npy | --op fractional-max --kernel 2,2 --output 3,3 --seed 1 --samples U.npy
           """)
   void drawn(String fragment, String file, String options) throws IOException {
     refuse(fragment, "pool", folder.resolve(file), options);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          --op OP needs --regions=R.npy | --output 2,2
+          --op OP needs --output=O,.. | --regions FOLDER/regions.npy
+          --output 2 has 1 value; with --op OP it takes 2 | --regions FOLDER/regions.npy --output 2
+          output is 2x0 | --regions FOLDER/regions.npy --output 2,0
+          output is -1x2 | --regions FOLDER/regions.npy --output -1,2
+          scale is 0 | --regions FOLDER/regions.npy --output 2,2 --scale 0
+          'big' is no number | --regions FOLDER/regions.npy --output 2,2 --scale big
+          batchIndices[0] is 2; | --regions FOLDER/far.npy --output 2,2
+          the batch index of region 0 is 0.5 | --regions FOLDER/half.npy --output 2,2
+          boxes[0].x1 is nan | --regions FOLDER/nowhere.npy --output 2,2
+          is 1x4; it must be R x 5 | --regions FOLDER/four.npy --output 2,2
+          holds int64; it must hold float32 or float64 | --regions FOLDER/mask.npy --output 2,2
+          does not exist | --regions FOLDER/nothing.npy --output 2,2
+          must be an .npy file | --regions FOLDER/regions.txt --output 2,2
+          """)
+  void regions(String fragment, String options) throws IOException {
+    for (String operator : List.of("roi-pool", "roi-align")) {
+      String expected = fragment.replace("OP", operator);
+      refuse(expected, "pool", in, "--op " + operator + " " + options);
+    }
+    refuse(
+        "--mode is lowest; with --op roi-align it is average or max",
+        "pool",
+        in,
+        "--op roi-align --regions FOLDER/regions.npy --output 2,2 --mode lowest");
+    refuse(
+        "--half-pixel belongs to roi-align; --op is roi-pool",
+        "pool",
+        in,
+        "--op roi-pool --regions FOLDER/regions.npy --output 2,2 --half-pixel");
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          --op max-unpool needs --mask=M.npy | --op max-unpool --kernel 2,2
+          is 120 | --op max-unpool --kernel 2,2 --mask FOLDER/mask.npy
+          indices[31] | --op max-unpool --kernel 2,2 --mask FOLDER/mask.npy
+          --indices is image; it is plane or tensor | --op max-unpool --kernel 2,2 --mask FOLDER/mask.npy --indices image
+          short.npy is 1x3x6x5 (NCHW); the input is 2x3x6x5 (NCHW) | --op max-unpool --kernel 2,2 --mask FOLDER/short.npy
+          holds float64; it must hold int32 or int64 | --op max-unpool --kernel 2,2 --mask FOLDER/x.npy
+          output size is 20 | --op max-unpool --kernel 2,2 --mask FOLDER/mask.npy --output-size 20,10
+          --output-size 12 has 1 value | --op max-unpool --kernel 2,2 --mask FOLDER/mask.npy --output-size 12
+          --mask belongs to max-unpool; --op is avg-unpool | --op avg-unpool --kernel 2,2 --mask FOLDER/mask.npy
+          """)
+  void unpoolings(String fragment, String options) throws IOException {
+    refuse(fragment, "pool", in, options);
   }
 }

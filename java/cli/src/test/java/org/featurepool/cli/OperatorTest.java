@@ -19,6 +19,7 @@ import java.util.Map;
 import java.util.Random;
 import java.util.function.BiFunction;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -83,7 +84,7 @@ class OperatorTest {
   private static final long[] GLOBAL = nchw(N, C, 1, 1);
 
   private static List<Check> checks() {
-    return Stream.of(selections(), averages()).flatMap(List::stream).toList();
+    return Stream.of(selections(), averages(), List.<Check>of()).flatMap(List::stream).toList();
   }
 
   private static List<Check> selections() {
@@ -102,6 +103,161 @@ class OperatorTest {
         Check.of("--op global-avg", "<f4", GLOBAL, reduce(WHOLE, Plain::mean)),
         Check.of(
             "--op stochastic " + WINDOW, "<f8", WINDOWED, reduce(windows(), Plain::expectation)));
+  }
+
+  private static final double[] SAMPLES = values(7, N * C * 2, 0, 1);
+
+  /** Windows of 2x3 that begin where the samples say, as in PyTorch. */
+  private static double[] fractionalMax(double[] x) {
+    int[] input = {H, W};
+    int[] kernel = {2, 3};
+    int[] output = {5, 6};
+    double[] y = new double[N * C * output[0] * output[1]];
+    for (int i = 0; i < y.length; i++) {
+      int plane = i / (output[0] * output[1]);
+      int[] at = {i / output[1] % output[0], i % output[1]};
+      int[] start = new int[2];
+      for (int axis = 0; axis < 2; axis++) {
+        double step = (double) (input[axis] - kernel[axis]) / (output[axis] - 1);
+        double u = SAMPLES[plane * 2 + axis];
+        start[axis] =
+            at[axis] == output[axis] - 1
+                ? input[axis] - kernel[axis]
+                : (int) ((at[axis] + u) * step) - (int) (u * step);
+      }
+      y[i] = Double.NEGATIVE_INFINITY;
+      for (int tap = 0; tap < kernel[0] * kernel[1]; tap++) {
+        int row = start[0] + tap / kernel[1];
+        int column = start[1] + tap % kernel[1];
+        y[i] = Math.max(y[i], x[(plane * H + row) * W + column]);
+      }
+    }
+    return y;
+  }
+
+  private static List<Check> fractional() {
+    return List.of(
+        Check.of(
+            "--op fractional-max --kernel 2,3 --output 5,6 --samples FOLDER/samples.npy",
+            "<f8",
+            nchw(N, C, 5, 6),
+            OperatorTest::fractionalMax));
+  }
+
+  private static final double[][] REGIONS = {
+    {0, 4, 4, 15, 13}, {1, 0, 2, 21.5, 17}, {1, 7.3, 5.1, 9.9, 6.2}, {0, 12, 10, 30, 40}
+  };
+
+  private static PlainRegions plainRegions() {
+    return new PlainRegions(C, H, W, REGIONS, 3, 2, 0.5);
+  }
+
+  private static Check align(String options, String descr, boolean max, int ratio, boolean half) {
+    return Check.of(
+        "--op roi-align --regions FOLDER/regions.npy --output 3,2 --scale 0.5 " + options,
+        descr,
+        nchw(REGIONS.length, C, 3, 2),
+        x -> plainRegions().align(x, max, ratio, half));
+  }
+
+  private static List<Check> regions() {
+    return List.of(
+        Check.of(
+            "--op roi-pool --regions FOLDER/regions.npy --output 3,2 --scale 0.5",
+            "<f8",
+            nchw(REGIONS.length, C, 3, 2),
+            x -> plainRegions().pool(x)),
+        align("", "<f8", false, 0, false),
+        align("--half-pixel --mode average", "<f4", false, 0, true),
+        align("--sampling-ratio 3", "<f8", false, 3, false),
+        align("--sampling-ratio 2 --mode max --half-pixel", "<f8", true, 2, true));
+  }
+
+  /**
+   * For each element, a place in a plane of {@code width} among the 2x2 that it was pooled from.
+   */
+  private static long[] places(int width) {
+    Random random = new Random(8);
+    long[] places = new long[N * C * H * W];
+    for (int i = 0; i < places.length; i++) {
+      int row = 2 * (i / W % H) + random.nextInt(2);
+      places[i] = (long) row * width + 2 * (i % W) + random.nextInt(2);
+    }
+    return places;
+  }
+
+  private static double[] unpooled(double[] x, int height, int width) {
+    long[] places = places(width);
+    double[] y = new double[N * C * height * width];
+    for (int i = 0; i < x.length; i++) {
+      y[i / (H * W) * height * width + (int) places[i]] = x[i];
+    }
+    return y;
+  }
+
+  /** As {@link #unpooled}, in the corner of larger planes. */
+  private static double[] inCorner(double[] x, int height, int width) {
+    double[] least = unpooled(x, 2 * H, 2 * W);
+    double[] y = new double[N * C * height * width];
+    for (int i = 0; i < least.length; i++) {
+      int row = i / (2 * W) % (2 * H);
+      y[(i / (4 * H * W) * height + row) * width + i % (2 * W)] = least[i];
+    }
+    return y;
+  }
+
+  private static double[] spread(double[] x) {
+    double[] y = new double[4 * x.length];
+    for (int i = 0; i < y.length; i++) {
+      int plane = i / (4 * H * W);
+      y[i] = x[(plane * H + i / (2 * W) % (2 * H) / 2) * W + i % (2 * W) / 2] / 4;
+    }
+    return y;
+  }
+
+  private static List<Check> unpoolings() {
+    String unpool = "--op max-unpool --kernel 2,2 --mask FOLDER/";
+    return List.of(
+        Check.of(
+            unpool + "mask-LAYOUT.npy",
+            "<f8",
+            nchw(N, C, 2 * H, 2 * W),
+            x -> unpooled(x, 2 * H, 2 * W)),
+        Check.of(
+            unpool + "wide-LAYOUT.npy --output-size 19,23",
+            "<f4",
+            nchw(N, C, 19, 23),
+            x -> unpooled(x, 19, 23)),
+        Check.of(
+            unpool + "tensor-LAYOUT.npy --indices tensor --output-size 20,25",
+            "<f8",
+            nchw(N, C, 20, 25),
+            x -> inCorner(x, 20, 25)),
+        Check.of(
+            "--op avg-unpool --kernel 2,2", "<f8", nchw(N, C, 2 * H, 2 * W), OperatorTest::spread));
+  }
+
+  @BeforeEach
+  void writeFurtherInputs() throws IOException {
+    NpyFile.writeDoubles(folder.resolve("samples.npy"), SAMPLES, N, C, 2);
+    double[] regions = Arrays.stream(REGIONS).flatMapToDouble(Arrays::stream).toArray();
+    NpyFile.writeDoubles(folder.resolve("regions.npy"), regions, REGIONS.length, 5);
+    for (String layout : List.of("nchw", "nhwc")) {
+      boolean last = layout.equals("nhwc");
+      writeMask("mask-" + layout, places(2 * W), last);
+      writeMask("wide-" + layout, places(23), last);
+      long[] overTensor = places(2 * W);
+      Arrays.setAll(overTensor, i -> overTensor[i] + (long) i / (H * W) * 4 * H * W);
+      writeMask("tensor-" + layout, overTensor, last);
+    }
+  }
+
+  private void writeMask(String name, long[] places, boolean last) throws IOException {
+    long[] extents = nchw(N, C, H, W);
+    double[] planar = Arrays.stream(places).asDoubleStream().toArray();
+    double[] ordered = last ? channelsLast(planar, extents, true) : planar;
+    long[] indices = Arrays.stream(ordered).mapToLong(place -> (long) place).toArray();
+    NpyFile.writeLongs(folder.resolve(name + ".npy"), indices, memory(extents, last));
   }
 
   @ParameterizedTest
@@ -280,6 +436,73 @@ class OperatorTest {
     for (int i = 0; i < y.length; i++) {
       assertEquals(x[i / windows.size() * H * W + (int) places[i]], y[i], "element " + i);
     }
+  }
+
+  /** Seeded windows, with the mask, and the gradient routed to it; the same for all threads. */
+  @Test
+  void fractionalMaximaOfASeed() throws IOException {
+    double[] x = values(23, N * C * H * W);
+    Path in = NpyFile.writeDoubles(folder.resolve("x.npy"), x, N, C, H, W);
+    Path out = folder.resolve("y.npy");
+    Path mask = folder.resolve("m.npy");
+    String options = "--op fractional-max --kernel 2,2 --output 5,7 --seed ";
+    List<String> results = new ArrayList<>();
+    for (String seed : List.of("1", "2", "2 --threads 5")) {
+      List<Object> args = new ArrayList<>(List.of("pool", in, "-o", out, "--mask-out", mask));
+      args.addAll(List.of((options + seed).split(" ")));
+      Program.run(args.toArray()).requireSuccess();
+      results.add(Arrays.toString(NpyFile.read(mask).longs()));
+    }
+    assertNotEquals(results.get(0), results.get(1));
+    assertEquals(results.get(1), results.get(2));
+    long[] places = NpyFile.read(mask).longs();
+    double[] y = NpyFile.read(out).doubles();
+    double[] dy = values(24, y.length);
+    double[] expected = new double[x.length];
+    for (int i = 0; i < y.length; i++) {
+      int at = i / 35 * H * W + (int) places[i];
+      assertEquals(x[at], y[i]);
+      expected[at] += dy[i];
+    }
+    Path gradient = NpyFile.writeDoubles(folder.resolve("dy.npy"), dy, N, C, 5, 7);
+    Path dx = folder.resolve("dx.npy");
+    List<Object> args = new ArrayList<>(List.of("backward", in, gradient, "-o", dx));
+    args.addAll(List.of((options + "2").split(" ")));
+    Program.run(args.toArray()).requireSuccess();
+    assertArrayEquals(expected, NpyFile.read(dx).doubles(), 1e-12);
+  }
+
+  /** What a max pooling wrote as its mask puts its maxima back. */
+  @Test
+  void unpoolingByTheMaskOfAPooling() throws IOException {
+    double[] x = values(25, N * C * H * W);
+    Path in = NpyFile.writeDoubles(folder.resolve("x.npy"), x, N, C, H, W);
+    Path out = folder.resolve("y.npy");
+    Path mask = folder.resolve("m.npy");
+    Path back = folder.resolve("back.npy");
+    Program.run("pool", in, "-o", out, "--op", "max", "--kernel", "2,2", "--mask-out", mask)
+        .requireSuccess();
+    Program.run(
+            "pool",
+            out,
+            "-o",
+            back,
+            "--op",
+            "max-unpool",
+            "--kernel",
+            "2,2",
+            "--mask",
+            mask,
+            "--output-size",
+            H + "," + W)
+        .requireSuccess();
+    double[] y = NpyFile.read(out).doubles();
+    long[] places = NpyFile.read(mask).longs();
+    double[] expected = new double[x.length];
+    for (int i = 0; i < y.length; i++) {
+      expected[i / 20 * H * W + (int) places[i]] = y[i];
+    }
+    assertArrayEquals(expected, NpyFile.read(back).doubles());
   }
 
   @Test

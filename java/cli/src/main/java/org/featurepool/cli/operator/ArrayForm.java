@@ -81,8 +81,13 @@ final class ArrayForm {
 
   /** Makes numbers a result of one axis, of float64. */
   static Pooling.Extra vector(double... values) {
-    long[] extents = {values.length};
-    return file -> Npy.write(file, DType.F64, extents, MemorySegment.ofArray(values));
+    return array(
+        new Npy.Array(DType.F64, new long[] {values.length}, MemorySegment.ofArray(values)));
+  }
+
+  /** Makes an array a result. */
+  static Pooling.Extra array(Npy.Array array) {
+    return file -> Npy.write(file, array.dtype(), array.extents(), array.segment());
   }
 
   private static String forms(int rank, Layout layout) {

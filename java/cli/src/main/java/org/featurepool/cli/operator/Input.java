@@ -137,6 +137,16 @@ record Input(Tensor tensor, int axes, boolean converted) {
     return bytes;
   }
 
+  /** Positions as masks are written. */
+  static Tensor widened(Tensor positions, Arena arena) {
+    Tensor wide = Tensor.allocate(arena, DType.I64, positions.shape());
+    for (long i = 0; i < positions.shape().elementCount(); i++) {
+      int position = positions.segment().getAtIndex(ValueLayout.JAVA_INT, i);
+      wide.segment().setAtIndex(ValueLayout.JAVA_LONG, i, position);
+    }
+    return wide;
+  }
+
   /** Makes {@code tensor} a result with as many axes as this input has. */
   Pooling.Extra like(Tensor tensor) {
     return file -> ArrayForm.write(file, tensor, ArrayForm.extents(tensor.shape(), axes));

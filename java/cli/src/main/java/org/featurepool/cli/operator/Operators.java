@@ -24,7 +24,12 @@ final class Operators {
           new Average("adaptive-avg", "averages of bins", Windows.ADAPTIVE),
           new Selection(
               "global-max", "maxima of planes", Windows.WHOLE, Types.COMPARED, MaxPool::of),
-          new Average("global-avg", "averages of planes", Windows.WHOLE));
+          new Average("global-avg", "averages of planes", Windows.WHOLE),
+          new FractionalMax("fractional-max", "maxima of windows at random places"),
+          new Roi("roi-pool", "maxima of the bins of regions"),
+          new Aligned("roi-align", "samples in the bins of regions"),
+          new MaxUnpooling("max-unpool", "elements back to where a mask says"),
+          new AverageUnpooling("avg-unpool", "elements spread over their windows"));
 
   private Operators() {}
 

@@ -98,6 +98,71 @@ final class Options {
           "--train",
           "Draw one element of each window by --seed, as in training, instead of averaging.");
 
+  /** One of two ways. */
+  static final Option<String> MODE =
+      Option.of(
+          "--mode",
+          "MODE",
+          Options::word,
+          "mixed: add or cat (default add); roi-align: average or max (default average).");
+
+  /** Where windows begin. */
+  static final Option<Path> SAMPLES =
+      Option.of(
+          "--samples",
+          "U.npy",
+          Path::of,
+          "Instead of a seed: random numbers from 0, less than 1, of N x C x axes of the window.");
+
+  /** Regions of interest. */
+  static final Option<Path> REGIONS =
+      Option.of("--regions", "R.npy", Path::of, "Regions, R x 5: batch index, x1, y1, x2, y2.");
+
+  /** From a region's coordinates to the input's. */
+  static final Option<Double> SCALE =
+      Option.of(
+          "--scale",
+          "F",
+          Options::number,
+          "What coordinates of regions are multiplied by, such as 0.0625. Default: 1.");
+
+  /** Samples per bin. */
+  static final Option<Long> SAMPLING_RATIO =
+      Option.of(
+          "--sampling-ratio",
+          "N",
+          Options::wholeNumber,
+          "Sample points per bin and axis. Default: 0, by the region's size.");
+
+  /** Alignment of regions. */
+  static final Option<Boolean> HALF_PIXEL =
+      Option.flag("--half-pixel", "Coordinates are of pixel corners: subtract half an element.");
+
+  /** Where elements go. */
+  static final Option<Path> MASK =
+      Option.of(
+          "--mask",
+          "M.npy",
+          Path::of,
+          "Where in its plane each element goes: what --mask-out wrote.");
+
+  /** What a mask counts over. */
+  static final Option<String> INDICES =
+      Option.of(
+          "--indices",
+          "BASE",
+          Options::word,
+          "What the mask counts over: plane, or tensor (ONNX: all of the output of the least "
+              + "extents, which lies in a corner of a larger one). Default: plane.");
+
+  /** Extents of what is unpooled. */
+  static final Option<Values> OUTPUT_SIZE =
+      Option.of(
+          "--output-size",
+          "O,..",
+          Values::parse,
+          "Extents of the output, if others than the least that the window can have pooled.");
+
   /** Order of an array's axes. */
   static final Option<Layout> LAYOUT =
       Option.of(
@@ -127,6 +192,18 @@ final class Options {
       case "nhwc" -> Layout.INTERLEAVED;
       default -> throw new TypeConversionException("'" + text + "' is neither nchw nor nhwc");
     };
+  }
+
+  private static double number(String text) {
+    try {
+      return Double.parseDouble(text);
+    } catch (NumberFormatException e) {
+      throw new TypeConversionException("'" + text + "' is no number such as 0.0625");
+    }
+  }
+
+  private static String word(String text) {
+    return text.toLowerCase(Locale.ROOT);
   }
 
   private static long wholeNumber(String text) {

@@ -21,11 +21,8 @@ final class Types {
   /** Of what sorts elements. */
   static final Set<DType> RANKED = of(DType.F32, DType.F64, DType.U8);
 
-  /** Of spatial pyramids. */
-  static final Set<DType> F32 = of(DType.F32);
-
-  /** Of the block of several windows. */
-  static final Set<DType> F32_F16_U8 = of(DType.F32, DType.F16, DType.U8);
+  /** Of positions. */
+  static final Set<DType> POSITIONS = of(DType.I64, DType.I32);
 
   private Types() {}
 
