@@ -30,7 +30,9 @@ record Case(
     DILATION,
     CEIL,
     /** Kernels larger than the input without its padding. */
-    SMALL_INPUT
+    SMALL_INPUT,
+    /** No kernel as large as the input. */
+    LARGER_INPUT
   }
 
   /** Draws a configuration of the given rank whose windows fit. */
@@ -63,15 +65,16 @@ record Case(
               padding,
               dilation,
               has.contains(Feature.CEIL) && random.nextInt(3) == 0);
-      if (drawn.fits(has.contains(Feature.SMALL_INPUT))) {
+      if (drawn.fits(has.contains(Feature.SMALL_INPUT), has.contains(Feature.LARGER_INPUT))) {
         return drawn;
       }
     }
   }
 
-  private boolean fits(boolean withPadding) {
+  private boolean fits(boolean withPadding, boolean larger) {
     for (int i = 0; i < rank(); i++) {
-      if (extents[i] + (withPadding ? 2 * padding[i] : 0) < dilation[i] * (kernel[i] - 1) + 1) {
+      if (extents[i] + (withPadding ? 2 * padding[i] : 0)
+          < dilation[i] * (kernel[i] - 1) + (larger ? 2 : 1)) {
         return false;
       }
     }

@@ -5,8 +5,12 @@ import java.util.SplittableRandom;
 import java.util.random.RandomGenerator;
 import org.featurepool.AvgPool;
 import org.featurepool.DType;
+import org.featurepool.Layout;
 import org.featurepool.Mask;
 import org.featurepool.MaxPool;
+import org.featurepool.Regions;
+import org.featurepool.RoiAlign;
+import org.featurepool.Shape;
 import org.featurepool.Tensor;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.Test;
@@ -136,6 +140,81 @@ class OnnxRuntimeParityTest {
               windowed("AveragePool", 19, c).with("count_include_pad", includePadding ? 1 : 0),
               input(c, x));
       Parity.assertClose(c, theirs[0], Values.planar(y), Parity.sumBound(c.dtype(), c.taps(), 1));
+    }
+  }
+
+  @Test
+  void roiAlign() {
+    for (int i = 0; i < 300; i++) {
+      RandomGenerator random = new SplittableRandom(4_000_000L + i);
+      DType dtype = random.nextInt(3) == 0 ? DType.F64 : DType.F32;
+      Layout layout = random.nextBoolean() ? Layout.PLANAR : Layout.INTERLEAVED;
+      long[] sizes = {
+        random.nextInt(1, 4), random.nextInt(1, 9), random.nextInt(2, 30), random.nextInt(2, 30)
+      };
+      checkRoiAlign(i, dtype, Shape.of(layout, sizes), sizes, random);
+      PARITY.compared("RoIAlign average and max (values)");
+    }
+  }
+
+  private static void checkRoiAlign(
+      int number, DType dtype, Shape shape, long[] sizes, RandomGenerator random) {
+    boolean max = random.nextInt(3) == 0;
+    boolean halfPixel = random.nextBoolean();
+    int height = random.nextInt(1, 8);
+    int width = random.nextInt(1, 8);
+    int samplingRatio = random.nextInt(0, 4);
+    float scale = new float[] {1, 0.5f, 0.0625f}[random.nextInt(3)];
+    double[] x = Values.uniform(random, shape.elementCount());
+    int count = random.nextInt(1, 6);
+    double[][] boxes = new double[count][4];
+    double[] flat = new double[4 * count];
+    long[] images = new long[count];
+    double[] indices = new double[count];
+    for (int r = 0; r < count; r++) {
+      indices[r] = images[r] = random.nextLong(sizes[0]);
+      for (int j = 0; j < 2; j++) {
+        long extent = sizes[3 - j];
+        // Some reach over the border.
+        double from = (float) (random.nextDouble(-2, extent) / scale);
+        double to = (float) (from + random.nextDouble(0, extent) / scale);
+        flat[4 * r + j] = boxes[r][j] = from;
+        flat[4 * r + 2 + j] = boxes[r][2 + j] = to;
+      }
+    }
+    try (Arena arena = Arena.ofConfined()) {
+      RoiAlign align =
+          max ? RoiAlign.max(height, width, scale) : RoiAlign.average(height, width, scale);
+      Tensor y =
+          align
+              .withSamplingRatio(samplingRatio)
+              .withHalfPixel(halfPixel)
+              .forward(
+                  Values.tensor(arena, dtype, shape, x), Regions.of(arena, boxes, images), arena);
+      double[][] theirs =
+          OnnxRuntime.run(
+              new OnnxModel("RoiAlign", 16)
+                  .with("mode", max ? "max" : "avg")
+                  .with("output_height", height)
+                  .with("output_width", width)
+                  .with("sampling_ratio", samplingRatio)
+                  .with("spatial_scale", scale)
+                  .with(
+                      "coordinate_transformation_mode",
+                      halfPixel ? "half_pixel" : "output_half_pixel")
+                  .input("x", dtype, sizes)
+                  .input("rois", dtype, count, 4)
+                  .input("images", DType.I64, count)
+                  .output("y", dtype),
+              new OnnxRuntime.Input("x", dtype, sizes, x),
+              new OnnxRuntime.Input("rois", dtype, new long[] {count, 4}, flat),
+              new OnnxRuntime.Input("images", DType.I64, new long[] {count}, indices));
+      String what =
+          "region case %d: %s %s, %s, sampling ratio %d"
+              .formatted(number, dtype, shape, align, samplingRatio);
+      // Positions of samples are rounded; a step of f32 there is one of 30 elements.
+      double bound = dtype == DType.F64 ? 1e-10 : 1e-4;
+      Parity.assertClose(what, theirs[0], Values.planar(y), bound);
     }
   }
 }

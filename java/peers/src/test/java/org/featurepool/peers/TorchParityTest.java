@@ -11,8 +11,10 @@ import org.bytedeco.pytorch.global.torch;
 import org.featurepool.AdaptivePool;
 import org.featurepool.AvgPool;
 import org.featurepool.DType;
+import org.featurepool.FractionalMaxPool;
 import org.featurepool.Mask;
 import org.featurepool.MaxPool;
+import org.featurepool.MaxUnpool;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.Test;
 
@@ -259,5 +261,110 @@ class TorchParityTest {
     return Arrays.stream(c.extents())
         .map(extent -> random.nextLong(1, extent * 4 / 3 + 2))
         .toArray();
+  }
+
+  @Test
+  void fractional() {
+    forEachCase(
+        "fractional max of given samples (values, indices, gradients)",
+        2,
+        150,
+        (c, random) -> {
+          long[] kernel = c.kernel();
+          long[] output = new long[c.rank()];
+          for (int i = 0; i < output.length; i++) {
+            // libtorch refuses to let windows of three axes step by single elements.
+            output[i] = random.nextLong(1, c.extents()[i] - kernel[i] + (c.rank() == 3 ? 1 : 2));
+          }
+          double[] x = maxima(random, c.shape().elementCount());
+          double[] samples = Values.activations(random, c.batch() * c.channels() * c.rank());
+          try (Arena arena = Arena.ofConfined()) {
+            FractionalMaxPool pool = FractionalMaxPool.of(kernel, output);
+            FractionalMaxPool.Result ours =
+                pool.forward(
+                    Values.tensor(arena, c.dtype(), c.shape(), x),
+                    Values.tensor(arena, c.dtype(), pool.samplesShape(c.shape()), samples),
+                    arena);
+            double[] dy = Values.uniform(random, ours.output().shape().elementCount());
+            org.featurepool.Tensor gradient =
+                pool.backward(
+                    Values.tensor(arena, c.dtype(), ours.output().shape(), dy), ours.mask(), arena);
+            // libtorch takes the samples of two axes in the order W, H, of three as D, H, W.
+            double[] theirs = c.rank() == 2 ? swapPairs(samples) : samples;
+            long[] sizes = {c.batch(), c.channels(), c.rank()};
+            Torch.Result peer =
+                Torch.runWithIndices(
+                    c.dtype(),
+                    c.sizes(),
+                    x,
+                    dy,
+                    input -> {
+                      Tensor numbers = Torch.tensor(c.dtype(), sizes, theirs);
+                      return c.rank() == 2
+                          ? torch.fractional_max_pool2d(input, kernel, output, numbers)
+                          : torch.fractional_max_pool3d(input, kernel, output, numbers);
+                    });
+            String what = c + " to " + Arrays.toString(output);
+            Parity.assertSame(what, peer.values(), Values.planar(ours.output()));
+            Parity.assertSame(what, peer.indices(), Values.planar(ours.mask().tensor()));
+            Parity.assertSame(what, peer.gradient(), Values.planar(gradient));
+          }
+        },
+        Case.Feature.LARGER_INPUT);
+  }
+
+  private static double[] swapPairs(double[] values) {
+    double[] swapped = new double[values.length];
+    for (int i = 0; i < values.length; i++) {
+      swapped[i] = values[i ^ 1];
+    }
+    return swapped;
+  }
+
+  @Test
+  void maxUnpool() {
+    forEachCase(
+        "max unpooling (values, gradients)",
+        1,
+        100,
+        (c, random) -> {
+          try (Arena arena = Arena.ofConfined()) {
+            double[] pooled = Values.uniform(random, c.shape().elementCount());
+            MaxPool.Result max =
+                MaxPool.of(c.window())
+                    .forwardWithMask(Values.tensor(arena, c.dtype(), c.shape(), pooled), arena);
+            double[] indices = Values.planar(max.mask().indices(Mask.IndexBase.PLANE, arena));
+            double[] x = Values.uniform(random, indices.length);
+            MaxUnpool unpool = MaxUnpool.of(c.window());
+            org.featurepool.Tensor y =
+                unpool.forward(
+                    Values.tensor(arena, c.dtype(), max.output().shape(), x), max.mask(), arena);
+            double[] dy = Values.uniform(random, y.shape().elementCount());
+            org.featurepool.Tensor gradient =
+                unpool.backward(Values.tensor(arena, c.dtype(), c.shape(), dy), max.mask(), arena);
+            long[] sizes = atLeastTwoAxes(max.output().shape().extents());
+            long[] output = Arrays.copyOfRange(atLeastTwoAxes(c.sizes()), 2, sizes.length);
+            Torch.Result peer =
+                Torch.run(
+                    c.dtype(),
+                    sizes,
+                    x,
+                    dy,
+                    input -> {
+                      Tensor places = Torch.tensor(DType.I64, sizes, indices);
+                      return c.rank() == 3
+                          ? torch.max_unpool3d(input, places, output, c.stride(), c.padding())
+                          : torch.max_unpool2d(input, places, output);
+                    });
+            Parity.assertSame(c, peer.values(), Values.planar(y));
+            Parity.assertSame(c, peer.gradient(), Values.planar(gradient));
+          }
+        },
+        Case.Feature.PADDING);
+  }
+
+  /** N x C x W as N x C x 1 x W: libtorch unpools one axis as two. */
+  private static long[] atLeastTwoAxes(long[] sizes) {
+    return sizes.length == 3 ? new long[] {sizes[0], sizes[1], 1, sizes[2]} : sizes;
   }
 }

@@ -66,6 +66,7 @@ final class Values {
               case F32 -> segment.getAtIndex(ValueLayout.JAVA_FLOAT, i);
               case F64 -> segment.getAtIndex(ValueLayout.JAVA_DOUBLE, i);
               case U8 -> Byte.toUnsignedInt(segment.get(ValueLayout.JAVA_BYTE, i));
+              case I32 -> segment.getAtIndex(ValueLayout.JAVA_INT, i);
               case I64 -> segment.getAtIndex(ValueLayout.JAVA_LONG, i);
               default -> throw new IllegalArgumentException(planar.dtype() + " is not compared");
             };
