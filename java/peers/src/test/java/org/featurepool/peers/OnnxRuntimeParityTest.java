@@ -6,6 +6,7 @@ import java.util.random.RandomGenerator;
 import org.featurepool.AvgPool;
 import org.featurepool.DType;
 import org.featurepool.Layout;
+import org.featurepool.LpPool;
 import org.featurepool.Mask;
 import org.featurepool.MaxPool;
 import org.featurepool.Regions;
@@ -216,5 +217,30 @@ class OnnxRuntimeParityTest {
       double bound = dtype == DType.F64 ? 1e-10 : 1e-4;
       Parity.assertClose(what, theirs[0], Values.planar(y), bound);
     }
+  }
+
+  @Test
+  void lp() {
+    forEachCase(
+        "Lp (values)",
+        (c, random) -> {
+          int p = random.nextInt(1, 5);
+          double[] x = Values.uniform(random, c.shape().elementCount());
+          try (Arena arena = Arena.ofConfined()) {
+            Tensor y =
+                LpPool.of(c.window(), p)
+                    .forward(Values.tensor(arena, c.dtype(), c.shape(), x), arena);
+            double[][] theirs =
+                OnnxRuntime.run(windowed("LpPool", 18, c).with("p", p), input(c, x));
+            Parity.assertClose(
+                c + ", p = " + p,
+                theirs[0],
+                Values.planar(y),
+                Parity.sumBound(c.dtype(), 8 + c.taps(), c.taps()));
+          }
+        },
+        Case.Feature.PADDING,
+        Case.Feature.DILATION,
+        Case.Feature.SMALL_INPUT);
   }
 }

@@ -4,6 +4,10 @@ import java.lang.foreign.Arena;
 import java.util.Arrays;
 import java.util.SplittableRandom;
 import java.util.random.RandomGenerator;
+import org.bytedeco.javacpp.LongPointer;
+import org.bytedeco.pytorch.LPPool1dOptions;
+import org.bytedeco.pytorch.LPPool2dOptions;
+import org.bytedeco.pytorch.LPPool3dOptions;
 import org.bytedeco.pytorch.LongOptional;
 import org.bytedeco.pytorch.T_TensorTensor_T;
 import org.bytedeco.pytorch.Tensor;
@@ -12,6 +16,7 @@ import org.featurepool.AdaptivePool;
 import org.featurepool.AvgPool;
 import org.featurepool.DType;
 import org.featurepool.FractionalMaxPool;
+import org.featurepool.LpPool;
 import org.featurepool.Mask;
 import org.featurepool.MaxPool;
 import org.featurepool.MaxUnpool;
@@ -366,5 +371,55 @@ class TorchParityTest {
   /** N x C x W as N x C x 1 x W: libtorch unpools one axis as two. */
   private static long[] atLeastTwoAxes(long[] sizes) {
     return sizes.length == 3 ? new long[] {sizes[0], sizes[1], 1, sizes[2]} : sizes;
+  }
+
+  @Test
+  void lp() {
+    // libtorch has no padding here, and in ceil mode it scales sums of clipped windows up to whole
+    // ones; neither is compared.
+    forEachCase(
+        "Lp (values, gradients)",
+        1,
+        100,
+        (c, random) -> {
+          double p = new double[] {1, 2, 3, 4, 1.5, 2.5}[random.nextInt(6)];
+          try (Arena arena = Arena.ofConfined()) {
+            // libtorch raises x itself, not |x|, to p.
+            double[] x = Values.activations(random, c.shape().elementCount());
+            LpPool pool = LpPool.of(c.window(), p);
+            org.featurepool.Tensor input = Values.tensor(arena, c.dtype(), c.shape(), x);
+            org.featurepool.Tensor y = pool.forward(input, arena);
+            double[] dy = Values.uniform(random, y.shape().elementCount());
+            org.featurepool.Tensor gradient =
+                pool.backward(Values.tensor(arena, c.dtype(), y.shape(), dy), input, y, arena);
+            Torch.Result peer =
+                Torch.run(c.dtype(), c.sizes(), x, dy, tensor -> lpPool(c, p, tensor));
+            String what = c + ", p = " + p;
+            double bound = Parity.sumBound(c.dtype(), 8 + c.taps(), c.taps());
+            Parity.assertClose(what, peer.values(), Values.planar(y), bound);
+            Parity.assertClose(what, peer.gradient(), Values.planar(gradient), bound * c.taps());
+          }
+        });
+  }
+
+  private static Tensor lpPool(Case c, double p, Tensor x) {
+    LongPointer kernel = new LongPointer(c.kernel());
+    switch (c.rank()) {
+      case 1 -> {
+        LPPool1dOptions options = new LPPool1dOptions(p, kernel);
+        options.stride().put(c.stride());
+        return torch.lp_pool1d(x, options);
+      }
+      case 2 -> {
+        LPPool2dOptions options = new LPPool2dOptions(p, kernel);
+        options.stride().put(c.stride());
+        return torch.lp_pool2d(x, options);
+      }
+      default -> {
+        LPPool3dOptions options = new LPPool3dOptions(p, kernel);
+        options.stride().put(c.stride());
+        return torch.lp_pool3d(x, options);
+      }
+    }
   }
 }
