@@ -1,6 +1,7 @@
 package org.featurepool.cli;
 
 import org.featurepool.Featurepool;
+import org.featurepool.cli.conformance.ConformanceCommand;
 import org.featurepool.cli.gallery.DemoCommand;
 import org.featurepool.cli.operator.BackwardCommand;
 import org.featurepool.cli.operator.PoolCommand;
@@ -22,7 +23,13 @@ import picocli.CommandLine.Spec;
     versionProvider = Main.Version.class,
     sortOptions = false,
     usageHelpAutoWidth = true,
-    subcommands = {DemoCommand.class, PoolCommand.class, BackwardCommand.class, InfoCommand.class})
+    subcommands = {
+      DemoCommand.class,
+      PoolCommand.class,
+      BackwardCommand.class,
+      ConformanceCommand.class,
+      InfoCommand.class
+    })
 public final class Main implements Runnable {
   /** Exit status where usage or input was bad; nothing was written. */
   public static final int BAD_USAGE = 2;
