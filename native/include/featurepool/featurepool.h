@@ -203,6 +203,29 @@ typedef struct fpool_roi {
   int32_t mode;
 } fpool_roi;
 
+/** Normalisations of bilinear pooling. */
+typedef struct fpool_bilinear {
+  /** Non-zero: `sign(p) sqrt(|p| + 1e-5)` of every element, 0 of 0. */
+  int32_t signed_root;
+  /** Non-zero: division of each image's elements by `max(|p|, 1e-12)`, their Euclidean norm. */
+  int32_t l2;
+  /** Must be 0. */
+  int64_t reserved;
+} fpool_bilinear;
+
+/** Extents and options of NetVLAD. */
+typedef struct fpool_netvlad {
+  /** Clusters K, at least 1. */
+  int64_t clusters;
+  /** Ghosts G, at least 0: clusters that take part in the assignment and not in the output. */
+  int64_t ghosts;
+  /** Non-zero: every descriptor belongs to the cluster of its largest score, the first of equals.
+   */
+  int32_t hard;
+  /** Non-zero: every descriptor is divided by `max(|x|, 1e-12)` first. */
+  int32_t normalize_descriptors;
+} fpool_netvlad;
+
 /** What the indices of fpool_mask_expand() count from; all are logical (N, C, D, H, W) positions.
  */
 enum {
@@ -247,6 +270,12 @@ FPOOL_API int64_t fpool_sizeof_roi(void);
 
 /** @return sizeof(fpool_stochastic) as compiled into the library. */
 FPOOL_API int64_t fpool_sizeof_stochastic(void);
+
+/** @return sizeof(fpool_bilinear) as compiled into the library. */
+FPOOL_API int64_t fpool_sizeof_bilinear(void);
+
+/** @return sizeof(fpool_netvlad) as compiled into the library. */
+FPOOL_API int64_t fpool_sizeof_netvlad(void);
 
 /**
  * @return the message of this thread's last refused call; "" when none was refused. Valid until the
@@ -774,6 +803,121 @@ FPOOL_API fpool_status fpool_max_unpool_backward(const fpool_tensor* dy, const v
                                                  const void* indices_data, int32_t index_base,
                                                  const int64_t* index_extents,  //
                                                  const fpool_tensor* dx, void* dx_data);
+
+/* --- products ----------------------------------------------------------------------------------
+ */
+
+/**
+ * Bilinear pooling: the products of all pairs of channels, averaged over the positions.
+ *
+ * With A the D1 x L matrix of an image of `a` (L = H W) and B the D2 x L matrix of `b`,
+ * `P = A B^T / L`; then, if so, the signed square root and the L2 normalisation of all of P. Sums
+ * of f32 are f32, within 2 ulp sqrt(L) of the products' magnitudes. NaN spreads to every element
+ * that it is a factor of, and by L2 normalisation to the whole image. Source: Lin, RoyChowdhury and
+ * Maji, "Bilinear CNN Models for Fine-grained Visual Recognition", ICCV 2015; seed 004.
+ *
+ * @param[in] a,a_data first input, N x D1 x H x W, FPOOL_F32 or FPOOL_F64
+ * @param[in] b,b_data second input, N x D2 and as many positions, same type and layout. Both NULL:
+ *                     homogeneous pooling, `a` with itself, which takes half the work.
+ * @param[in] bilinear normalisations
+ * @param[in] y,y_data output, N x (D1 D2) x 1 x 1 of either layout, same type: P by rows
+ */
+FPOOL_API fpool_status fpool_bilinear_forward(const fpool_tensor* a, const void* a_data,
+                                              const fpool_tensor* b, const void* b_data,
+                                              const fpool_bilinear* bilinear,  //
+                                              const fpool_tensor* y, void* y_data);
+
+/**
+ * Gradient of bilinear pooling, through both normalisations: `dA = dP B / L`, `dB = dP^T A / L`;
+ * homogeneous `dA = (dP + dP^T) A / L`. Where P is 0 the signed root has the gradient 0, and where
+ * its norm is less than 1e-12 all of P has.
+ *
+ * @param[in] dy,dy_data gradient of the output
+ * @param[in] a,a_data   first input of the forward call
+ * @param[in] b,b_data   second input of the forward call; both NULL if there was none
+ * @param[in] bilinear   normalisations of the forward call
+ * @param[in] da,da_data gradient of `a`, of its type, extents and layout; overwritten
+ * @param[in] db,db_data gradient of `b`; both NULL if there is none
+ */
+FPOOL_API fpool_status fpool_bilinear_backward(const fpool_tensor* dy, const void* dy_data,
+                                               const fpool_tensor* a, const void* a_data,
+                                               const fpool_tensor* b, const void* b_data,
+                                               const fpool_bilinear* bilinear,  //
+                                               const fpool_tensor* da, void* da_data,
+                                               const fpool_tensor* db, void* db_data);
+
+/**
+ * NetVLAD: what the descriptors of an image differ by from the centroids they are assigned to.
+ *
+ * A descriptor x_i is the D channels of a position i. Its assignment to cluster k is
+ * `a_k(i) = softmax_k(W_k x_i + b_k)` over K clusters and G ghosts (or 1 for the largest and 0
+ * elsewhere, if hard), and `V_k = sum_i a_k(i) (x_i - c_k)` for the K clusters. Each V_k is divided
+ * by `max(|V_k|, 1e-12)`, and then all of them by their common norm likewise: a cluster whose
+ * residual is zero stays zero. Source: Arandjelovic et al., "NetVLAD: CNN Architecture for Weakly
+ * Supervised Place Recognition", CVPR 2016; ghosts: Zhong, Arandjelovic and Zisserman, "GhostVLAD
+ * for Set-based Face Recognition", ACCV 2018; seed 004.
+ *
+ * Matrices are tensors of rows x columns x 1 x 1, in either layout, of the type of x.
+ *
+ * @param[in] x,x_data                 input, N x D x H x W, FPOOL_F32 or FPOOL_F64
+ * @param[in] weights,weights_data     W, (K+G) x D: ghosts behind the clusters
+ * @param[in] biases,biases_data       b, 1 x (K+G)
+ * @param[in] centroids,centroids_data c, K x D
+ * @param[in] netvlad                  extents and options
+ * @param[in] y,y_data                 output, N x (K D)
+ */
+FPOOL_API fpool_status fpool_netvlad_forward(const fpool_tensor* x, const void* x_data,
+                                             const fpool_tensor* weights, const void* weights_data,
+                                             const fpool_tensor* biases, const void* biases_data,
+                                             const fpool_tensor* centroids,
+                                             const void* centroids_data,
+                                             const fpool_netvlad* netvlad,  //
+                                             const fpool_tensor* y, void* y_data);
+
+/**
+ * Gradients of NetVLAD, through the assignment and all normalisations. A cluster whose residual,
+ * and a normalised descriptor whose norm, is less than 1e-12 has the gradient 0. Of a hard
+ * assignment, weights and biases have the gradient 0: it varies with x and c only.
+ *
+ * @param[in] dy,dy_data                 gradient of the output
+ * @param[in] x,x_data                   input of the forward call
+ * @param[in] weights,weights_data       W of the forward call
+ * @param[in] biases,biases_data         b of the forward call
+ * @param[in] centroids,centroids_data   c of the forward call
+ * @param[in] netvlad                    extents and options of the forward call
+ * @param[in] dx,dx_data                 gradient of x, of its extents and layout; overwritten
+ * @param[in] dweights,dweights_data     gradient of W, summed over the images; overwritten
+ * @param[in] dbiases,dbiases_data       gradient of b, likewise
+ * @param[in] dcentroids,dcentroids_data gradient of c, likewise
+ */
+FPOOL_API fpool_status fpool_netvlad_backward(
+    const fpool_tensor* dy, const void* dy_data, const fpool_tensor* x, const void* x_data,
+    const fpool_tensor* weights, const void* weights_data, const fpool_tensor* biases,
+    const void* biases_data, const fpool_tensor* centroids, const void* centroids_data,
+    const fpool_netvlad* netvlad, const fpool_tensor* dx, void* dx_data,
+    const fpool_tensor* dweights, void* dweights_data, const fpool_tensor* dbiases,
+    void* dbiases_data, const fpool_tensor* dcentroids, void* dcentroids_data);
+
+/**
+ * Initial parameters of NetVLAD from sample descriptors: centroids by k-means++ and 10 of Lloyd's
+ * iterations, `W = 2 alpha c`, `b = -alpha |c|^2`, and alpha such that the assignment to the
+ * nearest centroid is on average 100 times that to the second nearest:
+ * `alpha = -ln(0.01) / mean(d2^2 - d1^2)`, or 1 where that mean is 0. Ghosts are centroids too, of
+ * which only W and b are kept. The same seed gives the same parameters, for every number of
+ * threads, on machines of one instruction set.
+ *
+ * @param[in] descriptors,descriptors_data the sample: those at all positions of all images, for
+ *                                     instance M x D x 1 x 1; at least K + G different ones, finite
+ * @param[in] netvlad                  extents and options of the operator
+ * @param[in] seed                     any number
+ * @param[in] weights,weights_data     W, (K+G) x D; overwritten
+ * @param[in] biases,biases_data       b, 1 x (K+G); overwritten
+ * @param[in] centroids,centroids_data c, K x D; overwritten
+ */
+FPOOL_API fpool_status fpool_netvlad_initialize(
+    const fpool_tensor* descriptors, const void* descriptors_data, const fpool_netvlad* netvlad,
+    int64_t seed, const fpool_tensor* weights, void* weights_data, const fpool_tensor* biases,
+    void* biases_data, const fpool_tensor* centroids, void* centroids_data);
 
 #ifdef __cplusplus
 }

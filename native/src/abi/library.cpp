@@ -25,6 +25,10 @@ int64_t fpool_sizeof_fractional(void) { return sizeof(fpool_fractional); }
 
 int64_t fpool_sizeof_roi(void) { return sizeof(fpool_roi); }
 
+int64_t fpool_sizeof_bilinear(void) { return sizeof(fpool_bilinear); }
+
+int64_t fpool_sizeof_netvlad(void) { return sizeof(fpool_netvlad); }
+
 const char* fpool_last_error(void) { return last_error(); }
 
 const char* fpool_active_isa(void) {

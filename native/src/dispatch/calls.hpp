@@ -4,5 +4,6 @@
 #include "dispatch/fractional.hpp"
 #include "dispatch/pooling.hpp"
 #include "dispatch/powers.hpp"
+#include "dispatch/products.hpp"
 #include "dispatch/regions.hpp"
 #include "dispatch/unpooling.hpp"

@@ -15,7 +15,9 @@ import java.nio.file.Path;
 import java.util.List;
 import org.featurepool.bindings.ffi.featurepool_h;
 import org.featurepool.bindings.ffi.fpool_average;
+import org.featurepool.bindings.ffi.fpool_bilinear;
 import org.featurepool.bindings.ffi.fpool_fractional;
+import org.featurepool.bindings.ffi.fpool_netvlad;
 import org.featurepool.bindings.ffi.fpool_roi;
 import org.featurepool.bindings.ffi.fpool_stochastic;
 import org.featurepool.bindings.ffi.fpool_tensor;
@@ -251,6 +253,14 @@ public final class NativeLibrary {
           "sizeof(fpool_roi)",
           call(symbols, "fpool_sizeof_roi", ValueLayout.JAVA_LONG),
           fpool_roi.sizeof());
+      requireEqual(
+          "sizeof(fpool_bilinear)",
+          call(symbols, "fpool_sizeof_bilinear", ValueLayout.JAVA_LONG),
+          fpool_bilinear.sizeof());
+      requireEqual(
+          "sizeof(fpool_netvlad)",
+          call(symbols, "fpool_sizeof_netvlad", ValueLayout.JAVA_LONG),
+          fpool_netvlad.sizeof());
     }
   }
 

@@ -28,7 +28,9 @@ import java.util.TreeSet;
 import java.util.stream.Collectors;
 import org.featurepool.bindings.ffi.featurepool_h;
 import org.featurepool.bindings.ffi.fpool_average;
+import org.featurepool.bindings.ffi.fpool_bilinear;
 import org.featurepool.bindings.ffi.fpool_fractional;
+import org.featurepool.bindings.ffi.fpool_netvlad;
 import org.featurepool.bindings.ffi.fpool_roi;
 import org.featurepool.bindings.ffi.fpool_stochastic;
 import org.featurepool.bindings.ffi.fpool_tensor;
@@ -51,7 +53,9 @@ class BindingTest {
           "fpool_average", fpool_average.layout(),
           "fpool_stochastic", fpool_stochastic.layout(),
           "fpool_fractional", fpool_fractional.layout(),
-          "fpool_roi", fpool_roi.layout());
+          "fpool_roi", fpool_roi.layout(),
+          "fpool_bilinear", fpool_bilinear.layout(),
+          "fpool_netvlad", fpool_netvlad.layout());
 
   private static CHeader header;
 
@@ -144,6 +148,8 @@ class BindingTest {
     assertEquals(featurepool_h.fpool_sizeof_window(), fpool_window.sizeof());
     assertEquals(featurepool_h.fpool_sizeof_average(), fpool_average.sizeof());
     assertEquals(featurepool_h.fpool_sizeof_stochastic(), fpool_stochastic.sizeof());
+    assertEquals(featurepool_h.fpool_sizeof_bilinear(), fpool_bilinear.sizeof());
+    assertEquals(featurepool_h.fpool_sizeof_netvlad(), fpool_netvlad.sizeof());
     assertEquals(featurepool_h.fpool_abi_version(), featurepool_h.FPOOL_ABI_VERSION());
   }
 

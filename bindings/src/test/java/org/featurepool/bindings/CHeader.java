@@ -93,6 +93,7 @@ record CHeader(
         .strip()
         .replaceAll("\\s+", " ")
         .replaceAll(" ?\\* ?", "* ")
+        .replace("( ", "(")
         .replace("(void)", "()");
   }
 

@@ -6,7 +6,9 @@ import java.lang.foreign.ValueLayout;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import org.featurepool.bindings.ffi.fpool_average;
+import org.featurepool.bindings.ffi.fpool_bilinear;
 import org.featurepool.bindings.ffi.fpool_fractional;
+import org.featurepool.bindings.ffi.fpool_netvlad;
 import org.featurepool.bindings.ffi.fpool_roi;
 import org.featurepool.bindings.ffi.fpool_stochastic;
 import org.featurepool.bindings.ffi.fpool_tensor;
@@ -123,5 +125,24 @@ final class Descriptors {
       call.accept(gradients);
       return result.apply(gradients.toArray(ValueLayout.JAVA_DOUBLE));
     }
+  }
+
+  /** Describes the normalisations of bilinear pooling. */
+  static MemorySegment bilinear(Arena arena, boolean signedRoot, boolean l2) {
+    MemorySegment bilinear = fpool_bilinear.allocate(arena).fill(UNSET);
+    fpool_bilinear.signed_root(bilinear, signedRoot ? 1 : 0);
+    fpool_bilinear.l2(bilinear, l2 ? 1 : 0);
+    return bilinear;
+  }
+
+  /** Describes a NetVLAD. */
+  static MemorySegment netVlad(
+      Arena arena, long clusters, long ghosts, boolean hard, boolean normalizeDescriptors) {
+    MemorySegment netVlad = fpool_netvlad.allocate(arena).fill(UNSET);
+    fpool_netvlad.clusters(netVlad, clusters);
+    fpool_netvlad.ghosts(netVlad, ghosts);
+    fpool_netvlad.hard(netVlad, hard ? 1 : 0);
+    fpool_netvlad.normalize_descriptors(netVlad, normalizeDescriptors ? 1 : 0);
+    return netVlad;
   }
 }

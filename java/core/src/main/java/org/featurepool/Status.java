@@ -16,12 +16,18 @@ final class Status {
           "dy", "gradient",
           "dx", "inputGradient",
           "images", "batchIndices",
-          "sampling_ratio", "samplingRatio");
+          "sampling_ratio", "samplingRatio",
+          "da", "aGradient",
+          "db", "bGradient",
+          "dweights", "weightsGradient",
+          "dbiases", "biasesGradient",
+          "dcentroids", "centroidsGradient");
 
   /** A parameter of the C ABI in a message: {@code y.extents}, {@code dy_data}. */
   private static final Pattern PARAMETER =
       Pattern.compile(
-          "\\b(x|y|dx|dy|mask|indices|samples)(?:_data\\b|(?=\\.\\w))"
+          "\\b(x|y|dx|dy|mask|indices|samples|d?(?:a|b|weights|biases|centroids))"
+              + "(?:_data\\b|(?=\\.\\w))"
               + "|\\b(?<whole>images|sampling_ratio)(?=\\[| is )");
 
   /** Names in gradients that need the forward call's output: there, y is an input. */

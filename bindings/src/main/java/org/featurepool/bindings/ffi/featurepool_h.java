@@ -776,6 +776,122 @@ public class featurepool_h extends featurepool_h$shared {
         }
     }
 
+    private static class fpool_sizeof_bilinear {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_LONG    );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_sizeof_bilinear");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int64_t fpool_sizeof_bilinear()
+     * }
+     */
+    public static FunctionDescriptor fpool_sizeof_bilinear$descriptor() {
+        return fpool_sizeof_bilinear.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int64_t fpool_sizeof_bilinear()
+     * }
+     */
+    public static MethodHandle fpool_sizeof_bilinear$handle() {
+        return fpool_sizeof_bilinear.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int64_t fpool_sizeof_bilinear()
+     * }
+     */
+    public static MemorySegment fpool_sizeof_bilinear$address() {
+        return fpool_sizeof_bilinear.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int64_t fpool_sizeof_bilinear()
+     * }
+     */
+    public static long fpool_sizeof_bilinear() {
+        var mh$ = fpool_sizeof_bilinear.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_sizeof_bilinear");
+            }
+            return (long)mh$.invokeExact();
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class fpool_sizeof_netvlad {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_LONG    );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_sizeof_netvlad");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int64_t fpool_sizeof_netvlad()
+     * }
+     */
+    public static FunctionDescriptor fpool_sizeof_netvlad$descriptor() {
+        return fpool_sizeof_netvlad.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int64_t fpool_sizeof_netvlad()
+     * }
+     */
+    public static MethodHandle fpool_sizeof_netvlad$handle() {
+        return fpool_sizeof_netvlad.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int64_t fpool_sizeof_netvlad()
+     * }
+     */
+    public static MemorySegment fpool_sizeof_netvlad$address() {
+        return fpool_sizeof_netvlad.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int64_t fpool_sizeof_netvlad()
+     * }
+     */
+    public static long fpool_sizeof_netvlad() {
+        var mh$ = fpool_sizeof_netvlad.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_sizeof_netvlad");
+            }
+            return (long)mh$.invokeExact();
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class fpool_last_error {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             featurepool_h.C_POINTER    );
@@ -2799,6 +2915,359 @@ public class featurepool_h extends featurepool_h$shared {
                 traceDowncall("fpool_max_unpool_backward", dy, dy_data, indices, indices_data, index_base, index_extents, dx, dx_data);
             }
             return (int)mh$.invokeExact(dy, dy_data, indices, indices_data, index_base, index_extents, dx, dx_data);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class fpool_bilinear_forward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_INT,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_bilinear_forward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * fpool_status fpool_bilinear_forward(const fpool_tensor *a, const void *a_data, const fpool_tensor *b, const void *b_data, const fpool_bilinear *bilinear, const fpool_tensor *y, void *y_data)
+     * }
+     */
+    public static FunctionDescriptor fpool_bilinear_forward$descriptor() {
+        return fpool_bilinear_forward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * fpool_status fpool_bilinear_forward(const fpool_tensor *a, const void *a_data, const fpool_tensor *b, const void *b_data, const fpool_bilinear *bilinear, const fpool_tensor *y, void *y_data)
+     * }
+     */
+    public static MethodHandle fpool_bilinear_forward$handle() {
+        return fpool_bilinear_forward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * fpool_status fpool_bilinear_forward(const fpool_tensor *a, const void *a_data, const fpool_tensor *b, const void *b_data, const fpool_bilinear *bilinear, const fpool_tensor *y, void *y_data)
+     * }
+     */
+    public static MemorySegment fpool_bilinear_forward$address() {
+        return fpool_bilinear_forward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * fpool_status fpool_bilinear_forward(const fpool_tensor *a, const void *a_data, const fpool_tensor *b, const void *b_data, const fpool_bilinear *bilinear, const fpool_tensor *y, void *y_data)
+     * }
+     */
+    public static int fpool_bilinear_forward(MemorySegment a, MemorySegment a_data, MemorySegment b, MemorySegment b_data, MemorySegment bilinear, MemorySegment y, MemorySegment y_data) {
+        var mh$ = fpool_bilinear_forward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_bilinear_forward", a, a_data, b, b_data, bilinear, y, y_data);
+            }
+            return (int)mh$.invokeExact(a, a_data, b, b_data, bilinear, y, y_data);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class fpool_bilinear_backward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_INT,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_bilinear_backward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * fpool_status fpool_bilinear_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *a, const void *a_data, const fpool_tensor *b, const void *b_data, const fpool_bilinear *bilinear, const fpool_tensor *da, void *da_data, const fpool_tensor *db, void *db_data)
+     * }
+     */
+    public static FunctionDescriptor fpool_bilinear_backward$descriptor() {
+        return fpool_bilinear_backward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * fpool_status fpool_bilinear_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *a, const void *a_data, const fpool_tensor *b, const void *b_data, const fpool_bilinear *bilinear, const fpool_tensor *da, void *da_data, const fpool_tensor *db, void *db_data)
+     * }
+     */
+    public static MethodHandle fpool_bilinear_backward$handle() {
+        return fpool_bilinear_backward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * fpool_status fpool_bilinear_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *a, const void *a_data, const fpool_tensor *b, const void *b_data, const fpool_bilinear *bilinear, const fpool_tensor *da, void *da_data, const fpool_tensor *db, void *db_data)
+     * }
+     */
+    public static MemorySegment fpool_bilinear_backward$address() {
+        return fpool_bilinear_backward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * fpool_status fpool_bilinear_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *a, const void *a_data, const fpool_tensor *b, const void *b_data, const fpool_bilinear *bilinear, const fpool_tensor *da, void *da_data, const fpool_tensor *db, void *db_data)
+     * }
+     */
+    public static int fpool_bilinear_backward(MemorySegment dy, MemorySegment dy_data, MemorySegment a, MemorySegment a_data, MemorySegment b, MemorySegment b_data, MemorySegment bilinear, MemorySegment da, MemorySegment da_data, MemorySegment db, MemorySegment db_data) {
+        var mh$ = fpool_bilinear_backward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_bilinear_backward", dy, dy_data, a, a_data, b, b_data, bilinear, da, da_data, db, db_data);
+            }
+            return (int)mh$.invokeExact(dy, dy_data, a, a_data, b, b_data, bilinear, da, da_data, db, db_data);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class fpool_netvlad_forward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_INT,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_netvlad_forward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * fpool_status fpool_netvlad_forward(const fpool_tensor *x, const void *x_data, const fpool_tensor *weights, const void *weights_data, const fpool_tensor *biases, const void *biases_data, const fpool_tensor *centroids, const void *centroids_data, const fpool_netvlad *netvlad, const fpool_tensor *y, void *y_data)
+     * }
+     */
+    public static FunctionDescriptor fpool_netvlad_forward$descriptor() {
+        return fpool_netvlad_forward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * fpool_status fpool_netvlad_forward(const fpool_tensor *x, const void *x_data, const fpool_tensor *weights, const void *weights_data, const fpool_tensor *biases, const void *biases_data, const fpool_tensor *centroids, const void *centroids_data, const fpool_netvlad *netvlad, const fpool_tensor *y, void *y_data)
+     * }
+     */
+    public static MethodHandle fpool_netvlad_forward$handle() {
+        return fpool_netvlad_forward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * fpool_status fpool_netvlad_forward(const fpool_tensor *x, const void *x_data, const fpool_tensor *weights, const void *weights_data, const fpool_tensor *biases, const void *biases_data, const fpool_tensor *centroids, const void *centroids_data, const fpool_netvlad *netvlad, const fpool_tensor *y, void *y_data)
+     * }
+     */
+    public static MemorySegment fpool_netvlad_forward$address() {
+        return fpool_netvlad_forward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * fpool_status fpool_netvlad_forward(const fpool_tensor *x, const void *x_data, const fpool_tensor *weights, const void *weights_data, const fpool_tensor *biases, const void *biases_data, const fpool_tensor *centroids, const void *centroids_data, const fpool_netvlad *netvlad, const fpool_tensor *y, void *y_data)
+     * }
+     */
+    public static int fpool_netvlad_forward(MemorySegment x, MemorySegment x_data, MemorySegment weights, MemorySegment weights_data, MemorySegment biases, MemorySegment biases_data, MemorySegment centroids, MemorySegment centroids_data, MemorySegment netvlad, MemorySegment y, MemorySegment y_data) {
+        var mh$ = fpool_netvlad_forward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_netvlad_forward", x, x_data, weights, weights_data, biases, biases_data, centroids, centroids_data, netvlad, y, y_data);
+            }
+            return (int)mh$.invokeExact(x, x_data, weights, weights_data, biases, biases_data, centroids, centroids_data, netvlad, y, y_data);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class fpool_netvlad_backward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_INT,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_netvlad_backward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * fpool_status fpool_netvlad_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *x, const void *x_data, const fpool_tensor *weights, const void *weights_data, const fpool_tensor *biases, const void *biases_data, const fpool_tensor *centroids, const void *centroids_data, const fpool_netvlad *netvlad, const fpool_tensor *dx, void *dx_data, const fpool_tensor *dweights, void *dweights_data, const fpool_tensor *dbiases, void *dbiases_data, const fpool_tensor *dcentroids, void *dcentroids_data)
+     * }
+     */
+    public static FunctionDescriptor fpool_netvlad_backward$descriptor() {
+        return fpool_netvlad_backward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * fpool_status fpool_netvlad_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *x, const void *x_data, const fpool_tensor *weights, const void *weights_data, const fpool_tensor *biases, const void *biases_data, const fpool_tensor *centroids, const void *centroids_data, const fpool_netvlad *netvlad, const fpool_tensor *dx, void *dx_data, const fpool_tensor *dweights, void *dweights_data, const fpool_tensor *dbiases, void *dbiases_data, const fpool_tensor *dcentroids, void *dcentroids_data)
+     * }
+     */
+    public static MethodHandle fpool_netvlad_backward$handle() {
+        return fpool_netvlad_backward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * fpool_status fpool_netvlad_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *x, const void *x_data, const fpool_tensor *weights, const void *weights_data, const fpool_tensor *biases, const void *biases_data, const fpool_tensor *centroids, const void *centroids_data, const fpool_netvlad *netvlad, const fpool_tensor *dx, void *dx_data, const fpool_tensor *dweights, void *dweights_data, const fpool_tensor *dbiases, void *dbiases_data, const fpool_tensor *dcentroids, void *dcentroids_data)
+     * }
+     */
+    public static MemorySegment fpool_netvlad_backward$address() {
+        return fpool_netvlad_backward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * fpool_status fpool_netvlad_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *x, const void *x_data, const fpool_tensor *weights, const void *weights_data, const fpool_tensor *biases, const void *biases_data, const fpool_tensor *centroids, const void *centroids_data, const fpool_netvlad *netvlad, const fpool_tensor *dx, void *dx_data, const fpool_tensor *dweights, void *dweights_data, const fpool_tensor *dbiases, void *dbiases_data, const fpool_tensor *dcentroids, void *dcentroids_data)
+     * }
+     */
+    public static int fpool_netvlad_backward(MemorySegment dy, MemorySegment dy_data, MemorySegment x, MemorySegment x_data, MemorySegment weights, MemorySegment weights_data, MemorySegment biases, MemorySegment biases_data, MemorySegment centroids, MemorySegment centroids_data, MemorySegment netvlad, MemorySegment dx, MemorySegment dx_data, MemorySegment dweights, MemorySegment dweights_data, MemorySegment dbiases, MemorySegment dbiases_data, MemorySegment dcentroids, MemorySegment dcentroids_data) {
+        var mh$ = fpool_netvlad_backward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_netvlad_backward", dy, dy_data, x, x_data, weights, weights_data, biases, biases_data, centroids, centroids_data, netvlad, dx, dx_data, dweights, dweights_data, dbiases, dbiases_data, dcentroids, dcentroids_data);
+            }
+            return (int)mh$.invokeExact(dy, dy_data, x, x_data, weights, weights_data, biases, biases_data, centroids, centroids_data, netvlad, dx, dx_data, dweights, dweights_data, dbiases, dbiases_data, dcentroids, dcentroids_data);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class fpool_netvlad_initialize {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_INT,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_LONG,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_netvlad_initialize");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * fpool_status fpool_netvlad_initialize(const fpool_tensor *descriptors, const void *descriptors_data, const fpool_netvlad *netvlad, int64_t seed, const fpool_tensor *weights, void *weights_data, const fpool_tensor *biases, void *biases_data, const fpool_tensor *centroids, void *centroids_data)
+     * }
+     */
+    public static FunctionDescriptor fpool_netvlad_initialize$descriptor() {
+        return fpool_netvlad_initialize.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * fpool_status fpool_netvlad_initialize(const fpool_tensor *descriptors, const void *descriptors_data, const fpool_netvlad *netvlad, int64_t seed, const fpool_tensor *weights, void *weights_data, const fpool_tensor *biases, void *biases_data, const fpool_tensor *centroids, void *centroids_data)
+     * }
+     */
+    public static MethodHandle fpool_netvlad_initialize$handle() {
+        return fpool_netvlad_initialize.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * fpool_status fpool_netvlad_initialize(const fpool_tensor *descriptors, const void *descriptors_data, const fpool_netvlad *netvlad, int64_t seed, const fpool_tensor *weights, void *weights_data, const fpool_tensor *biases, void *biases_data, const fpool_tensor *centroids, void *centroids_data)
+     * }
+     */
+    public static MemorySegment fpool_netvlad_initialize$address() {
+        return fpool_netvlad_initialize.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * fpool_status fpool_netvlad_initialize(const fpool_tensor *descriptors, const void *descriptors_data, const fpool_netvlad *netvlad, int64_t seed, const fpool_tensor *weights, void *weights_data, const fpool_tensor *biases, void *biases_data, const fpool_tensor *centroids, void *centroids_data)
+     * }
+     */
+    public static int fpool_netvlad_initialize(MemorySegment descriptors, MemorySegment descriptors_data, MemorySegment netvlad, long seed, MemorySegment weights, MemorySegment weights_data, MemorySegment biases, MemorySegment biases_data, MemorySegment centroids, MemorySegment centroids_data) {
+        var mh$ = fpool_netvlad_initialize.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_netvlad_initialize", descriptors, descriptors_data, netvlad, seed, weights, weights_data, biases, biases_data, centroids, centroids_data);
+            }
+            return (int)mh$.invokeExact(descriptors, descriptors_data, netvlad, seed, weights, weights_data, biases, biases_data, centroids, centroids_data);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {

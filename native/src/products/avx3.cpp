@@ -1,0 +1,7 @@
+// The products at the tier whose flags native/CMakeLists.txt gives this file.
+
+#if defined(__x86_64__)
+#define FEATUREPOOL_TIER avx3
+#define Eigen Eigen_avx3
+#include "products/kernels-inl.h"
+#endif
