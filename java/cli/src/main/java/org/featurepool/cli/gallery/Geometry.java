@@ -21,9 +21,9 @@ final class Geometry {
       List.of(
           Exhibit.of(
               "global",
-              "Global max and average",
+              "Global max, average and Lp",
               "GlobalPool",
-              "y = maximum or mean of the whole plane",
+              "y = maximum, mean or Lp norm of the whole plane",
               "One window as large as the plane: every channel becomes one number, whatever the "
                   + "size of the picture. Networks end with it, where they no longer ask where "
                   + "something is but only whether it is there and how much of it.",
@@ -89,6 +89,8 @@ final class Geometry {
     MaxPool.Result largest = max.forwardWithMask(x, arena);
     stage.close("mean of the map, 169 / 36", new double[] {169 / 36.0}, mean.toFloatArray());
     stage.equal("largest of the map", new double[] {10}, largest.output().toFloatArray());
+    float[] length = GlobalPool.lp(2, 2).forward(x, arena).toFloatArray();
+    stage.close("L2 norm of the map, √1005", new double[] {Math.sqrt(1005)}, length);
     Tensor dy = Tensor.of(arena, Shape.nchw(1, 1, 1, 1), new float[] {36});
     float[] spread = average.backward(dy, x.shape(), arena).toFloatArray();
     float[] routed = max.backward(dy, largest.mask(), arena).toFloatArray();
@@ -102,12 +104,13 @@ final class Geometry {
         whole.spread(Rule.MAX, Stage.MAP.values(), new float[] {36}),
         routed);
     stage.text(
-        "The 36 numbers of article 003 sum to 169, so their mean is 169 / 36; the largest is 10. "
-            + "The next layer sends back 36.");
+        "The 36 numbers of article 003 sum to 169, so their mean is 169 / 36; the largest is 10; "
+            + "their squares sum to 1005, so the L2 norm is √1005. The next layer sends back 36.");
     stage.row(
         NumberGrid.of("input", 6, Stage.MAP.values(), 0).mark(routed).html(),
         NumberGrid.of("mean", 1, mean.toFloatArray(), 3).html(),
         NumberGrid.of("largest", 1, largest.output().toFloatArray(), 0).html(),
+        NumberGrid.of("L2 norm", 1, length, 3).html(),
         NumberGrid.of("gradient of the mean", 6, spread, 0).markNonZero().html(),
         NumberGrid.of("gradient of the largest", 6, routed, 0).markNonZero().html());
 
