@@ -19,7 +19,7 @@ final class Averaging {
   static final List<Exhibit> EXHIBITS =
       List.of(
           Exhibit.of(
-              "avg",
+              "average",
               "Average",
               "AvgPool",
               "y = (x<sub>1</sub> + … + x<sub>n</sub>) / n",

@@ -28,7 +28,13 @@ enum Family {
       "Inverse",
       "Pooling makes maps small; networks that draw a picture again, or label every pixel, need "
           + "the way back.",
-      Inverse.EXHIBITS);
+      Inverse.EXHIBITS),
+  SECOND_ORDER(
+      "Second order",
+      "These do not reduce each channel for itself but ask how channels go together, over the "
+          + "whole picture: the output is one long vector, of the same length for any size of "
+          + "the picture.",
+      SecondOrder.EXHIBITS);
 
   private final String title;
   private final String idea;

@@ -118,7 +118,9 @@ record Gallery(String html, List<Check> checks) {
         <p>${summary} Maxima, their positions and their gradients must agree bit for bit with a \
         second, plain computation in Java that shares nothing with the library; averages must lie \
         within 2 ulp·√taps of its result in double precision. All values of the picture are \
-        compared, not a sample of them.</p>
+        compared, not a sample of them. The operators' exhibits are compared with their \
+        definitions, computed in double precision: what selects must be equal, what computes \
+        must agree to five digits of the largest value.</p>
         <details><summary>All ${count} checks</summary><div class="scroll"><table class="figures">\
         <tbody>${rows}</tbody></table></div></details></section>
         """,
@@ -153,7 +155,8 @@ record Gallery(String html, List<Check> checks) {
         <p class="lead">Pooling slides a window over every channel of a feature map and replaces \
         what the window covers by one number. The map becomes smaller and calmer, and what \
         matters in it survives: the strongest response with max pooling, the overall level with \
-        average pooling.</p>
+        average pooling. First these two and their windows are shown on a whole picture; then \
+        every operator of the library in turn, with numbers small enough to check by hand.</p>
         <p class="badges"><span class="badge ${state}">${summary}</span>\
         <span class="badge">${machine}</span></p>
         <nav><dl class="contents"><dt>First principles</dt><dd><a href="#windows">Windows</a> \

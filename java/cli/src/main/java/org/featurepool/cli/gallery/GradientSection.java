@@ -45,7 +45,7 @@ final class GradientSection {
     return Html.fill(
         """
         <section id="gradients"><h2>Where the gradient flows</h2>
-        <p>A pooling layer has nothing to learn. Going back, it only hands the error on to the \
+        <p>Max and average pooling have nothing to learn. Going back, they only hand the error on to the \
         inputs that caused it, and nothing is lost or invented on the way: the sum of the gradient \
         stays what it was.</p>
         ${ideas}${classic}${large}${signed}</section>
