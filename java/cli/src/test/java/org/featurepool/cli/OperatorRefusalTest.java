@@ -63,6 +63,38 @@ class OperatorRefusalTest {
       delimiter = '|',
       textBlock =
           """
+          --op lp needs --p=P,.. | --op lp --kernel 2,2
+          p is 0.5 | --op lp --kernel 2,2 --p 0.5
+          p is NaN | --op lp --kernel 2,2 --p NaN
+          --p 2,3 has 2 values; --op lp takes one | --op lp --kernel 2,2 --p 2,3
+          'two' is no list of numbers | --op lp --kernel 2,2 --p two
+          p is 0.5 | --op global-lp --p 0.5
+          --p belongs to lp, gem, global-lp; --op is max | --op max --kernel 2,2 --p 2
+          --op gem needs one of --kernel, --output, --global | --op gem
+          --kernel excludes --global; give one of them | --op gem --kernel 2,2 --global
+          --stride goes with --kernel, which is not given | --op gem --global --stride 2
+          --rank goes with --global, which is not given | --op gem --kernel 2,2 --rank 2
+          p is NaN | --op gem --global --p NaN
+          p has 2 | --op gem --kernel 1,1 --p 2,3
+          epsilon is -1 | --op gem --global --epsilon -1
+          alpha is 1.5 | --op mixed --global --alpha 1.5
+          alpha is -0.1 | --op mixed --global --alpha -0.1
+          alpha is NaN | --op mixed --global --alpha NaN
+          alpha has 2 | --op mixed --kernel 1,1 --alpha 0.5,0.5
+          --mode is max; with --op mixed it is add or cat | --op mixed --global --mode max
+          --alpha goes with --mode add | --op mixed --global --mode cat --alpha 0.5
+          --mode belongs to mixed | --op avg --kernel 2,2 --mode add
+          """)
+  void powersAndMixtures(String fragment, String options) throws IOException {
+    refuse(fragment, "pool", in, options);
+    refuse(fragment, "backward", in, options);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
           --op stochastic needs --seed=S | x.npy | --op stochastic --kernel 2,2 --train
           --seed goes with --train | x.npy | --op stochastic --kernel 2,2 --seed 3
           is -2 | negative.npy | --op stochastic --kernel 2,2
@@ -70,6 +102,7 @@ class OperatorRefusalTest {
           [1, 0, 3, 2] | negative.npy | --op stochastic --kernel 2,2 --train --seed 3
           is nan | nan.npy | --op stochastic --kernel 2,2
           must hold float32, float64 or uint8 | mask.npy | --op median --kernel 2,2
+          must hold float32 or float64: save it as array.astype('float32') | bytes.npy | --op lp --kernel 2,2 --p 2
           --op fractional-max needs one of --seed, --samples | x.npy | --op fractional-max --kernel 2,2 --output 3,3
           --seed excludes --samples | x.npy | --op fractional-max --kernel 2,2 --output 3,3 --seed 1 --samples U.npy
           """)

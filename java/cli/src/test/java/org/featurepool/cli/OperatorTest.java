@@ -105,6 +105,67 @@ class OperatorTest {
             "--op stochastic " + WINDOW, "<f8", WINDOWED, reduce(windows(), Plain::expectation)));
   }
 
+  private static Check gem(
+      String options, String descr, long[] output, List<int[]> windows, double... p) {
+    return new Check(
+        "--op gem " + options,
+        descr,
+        output,
+        Map.of("p", p),
+        (x, parameters) -> reduce(windows, Plain.gem(parameters.get("p"), 1e-6)).of(x));
+  }
+
+  private static List<Check> powers() {
+    return List.of(
+        Check.of("--op lp --p 2.5 " + WINDOW, "<f8", WINDOWED, reduce(windows(), Plain.lp(2.5))),
+        Check.of("--op lp --p 2 " + WINDOW, "<f4", WINDOWED, reduce(windows(), Plain.lp(2))),
+        Check.of(
+            "--op lp --p inf " + WINDOW,
+            "<f8",
+            WINDOWED,
+            reduce(windows(), Plain.lp(Double.POSITIVE_INFINITY))),
+        Check.of("--op global-lp --p 3", "<f8", GLOBAL, reduce(WHOLE, Plain.lp(3))),
+        gem(WINDOW, "<f8", WINDOWED, windows(), 3),
+        gem("--global --p 4.5", "<f4", GLOBAL, WHOLE, 4.5),
+        gem("--output 4,5 --p 2,3,4.5", "<f8", BINNED, BINS, 2, 3, 4.5),
+        new Check(
+            "--op gem --global --p 2 --epsilon 0.6",
+            "<f8",
+            GLOBAL,
+            Map.of("p", new double[] {2}),
+            (x, parameters) -> reduce(WHOLE, Plain.gem(parameters.get("p"), 0.6)).of(x)));
+  }
+
+  private static Check mixed(
+      String options, String descr, long[] output, List<int[]> windows, double... alpha) {
+    return new Check(
+        "--op mixed " + options,
+        descr,
+        output,
+        Map.of("alpha", alpha),
+        (x, parameters) -> reduce(windows, Plain.mixed(parameters.get("alpha"))).of(x));
+  }
+
+  private static Plain.Forward concatenated(List<int[]> windows) {
+    return Plain.concatenated(N, reduce(windows, Plain::mean), reduce(windows, Plain::max));
+  }
+
+  private static List<Check> mixtures() {
+    return List.of(
+        mixed(WINDOW, "<f8", WINDOWED, windows(), 0.5),
+        mixed("--mode add --global --alpha 0.25", "<f4", GLOBAL, WHOLE, 0.25),
+        mixed("--output 4,5 --alpha 0,1,0.75", "<f8", BINNED, BINS, 0, 1, 0.75),
+        Check.of(
+            "--op mixed --mode cat " + WINDOW,
+            "<f8",
+            nchw(N, 2 * C, 5, 11),
+            concatenated(windows())),
+        Check.of(
+            "--op mixed --mode cat --output 4,5", "<f4", nchw(N, 2 * C, 4, 5), concatenated(BINS)),
+        Check.of(
+            "--op mixed --mode cat --global", "<f8", nchw(N, 2 * C, 1, 1), concatenated(WHOLE)));
+  }
+
   private static final double[] SAMPLES = values(7, N * C * 2, 0, 1);
 
   /** Windows of 2x3 that begin where the samples say, as in PyTorch. */

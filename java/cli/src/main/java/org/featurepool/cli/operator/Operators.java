@@ -17,14 +17,18 @@ final class Operators {
           new Selection("max", "the maximum", Windows.FIXED, Types.COMPARED, MaxPool::of),
           new Selection("min", "the minimum", Windows.FIXED, Types.COMPARED, MinPool::of),
           new Average("avg", "the average", Windows.FIXED),
+          new Lp("lp", "the Lp norm", Windows.FIXED),
+          new Gem("gem", "the generalised mean"),
           new Selection("median", "the median", Windows.FIXED, Types.RANKED, MedianPool::of),
           new Stochastic("stochastic", "an average weighted by itself, or one drawn so"),
+          new Mixed("mixed", "maximum and average, added or concatenated"),
           new Selection(
               "adaptive-max", "maxima of bins", Windows.ADAPTIVE, Types.COMPARED, MaxPool::of),
           new Average("adaptive-avg", "averages of bins", Windows.ADAPTIVE),
           new Selection(
               "global-max", "maxima of planes", Windows.WHOLE, Types.COMPARED, MaxPool::of),
           new Average("global-avg", "averages of planes", Windows.WHOLE),
+          new Lp("global-lp", "Lp norms of planes", Windows.WHOLE),
           new FractionalMax("fractional-max", "maxima of windows at random places"),
           new Roi("roi-pool", "maxima of the bins of regions"),
           new Aligned("roi-align", "samples in the bins of regions"),

@@ -84,6 +84,20 @@ final class Options {
           ".npy",
           "Write where in its plane each output's element was, as int64.");
 
+  /** Exponent. */
+  static final Option<Numbers> P =
+      Option.of(
+          "--p",
+          "P,..",
+          Numbers::parse,
+          "Exponent: for lp and global-lp one of at least 1, or inf; for gem greater than 0, one "
+              + "or one per channel (default 3).");
+
+  /** Least value. */
+  static final Option<Double> EPSILON =
+      Option.of(
+          "--epsilon", "E", Options::number, "What smaller elements count as. Default: 1e-6.");
+
   /** Seed of random numbers. */
   static final Option<Long> SEED =
       Option.of(
@@ -105,6 +119,14 @@ final class Options {
           "MODE",
           Options::word,
           "mixed: add or cat (default add); roi-align: average or max (default average).");
+
+  /** Share of the maximum. */
+  static final Option<Numbers> ALPHA =
+      Option.of(
+          "--alpha",
+          "A,..",
+          Numbers::parse,
+          "Share of the maximum, 0 to 1, one or one per channel. Default: 0.5.");
 
   /** Where windows begin. */
   static final Option<Path> SAMPLES =
