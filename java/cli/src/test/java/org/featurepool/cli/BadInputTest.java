@@ -87,7 +87,7 @@ class BadInputTest {
 
   @Test
   void commands() throws IOException {
-    Program.refuse(folder, "no command; commands are demo, pool, backward, info");
+    Program.refuse(folder, "no command; commands are demo, pool, backward, conformance, info");
     Program.refuse(folder, "'swim'", "swim");
     Program.refuse(
         folder,

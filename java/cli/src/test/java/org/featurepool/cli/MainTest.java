@@ -38,7 +38,7 @@ class MainTest {
   @Test
   void helpNamesTheCommands() {
     String out = Program.run("--help").requireSuccess().out();
-    for (String command : new String[] {"demo", "pool", "backward", "info"}) {
+    for (String command : new String[] {"demo", "pool", "backward", "conformance", "info"}) {
       assertTrue(out.contains("\n  " + command + " "), out);
     }
   }

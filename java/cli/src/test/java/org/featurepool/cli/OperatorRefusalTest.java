@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -64,6 +65,7 @@ class OperatorRefusalTest {
       textBlock =
           """
           --op lp needs --p=P,.. | --op lp --kernel 2,2
+          --op lp needs one of --kernel, --output, --global | --op lp --p 2
           p is 0.5 | --op lp --kernel 2,2 --p 0.5
           p is NaN | --op lp --kernel 2,2 --p NaN
           --p 2,3 has 2 values; --op lp takes one | --op lp --kernel 2,2 --p 2,3
@@ -164,5 +166,54 @@ class OperatorRefusalTest {
           """)
   void unpoolings(String fragment, String options) throws IOException {
     refuse(fragment, "pool", in, options);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          --op netvlad needs one of --clusters, --parameters | --op netvlad
+          --op netvlad needs --seed=S | --op netvlad --clusters 3
+          --clusters is 0; it must be at least 1 | --op netvlad --clusters 0 --seed 1
+          --clusters is -4; it must be at least 1 | --op netvlad --clusters -4 --seed 1
+          1 different | --op netvlad --clusters 2 --seed 1
+          61 | --op netvlad --clusters 61 --seed 1
+          ghosts is -1 | --op netvlad --clusters 1 --ghosts -1 --seed 1
+          --clusters excludes --parameters | --op netvlad --clusters 2 --parameters P.npz
+          --seed goes with --clusters | --op netvlad --seed 2 --parameters P.npz
+          --ghosts goes with --clusters | --op netvlad --ghosts 2 --parameters P.npz
+          nothing.npz does not exist | --op netvlad --parameters FOLDER/nothing.npz
+          x.npy is no .npz file | --op netvlad --parameters FOLDER/x.npy
+          has no array b; it must have W, b, c | --op netvlad --parameters FOLDER/lacking.npz
+          weights is 2x4x1x1 | --op netvlad --parameters FOLDER/misfit.npz
+          b is 2x1; it must have 1 axis | --op netvlad --parameters FOLDER/matrix.npz
+          array W of | --op netvlad --parameters FOLDER/whole.npz
+          must end in .npz | --op netvlad --clusters 1 --seed 1 --parameters-output P.npy
+          --seed belongs to stochastic, fractional-max, netvlad; --op is bilinear | --op bilinear --seed 1
+          second.npy does not exist | --op bilinear --second FOLDER/second.npy
+          batch | --op bilinear --second FOLDER/batch.npy
+          30 | --op bilinear --second FOLDER/length.npy
+          holds uint8 | --op bilinear --second FOLDER/bytes.npy
+          """)
+  void products(String fragment, String options) throws IOException {
+    NpyFile.writeArchive(
+        folder.resolve("lacking.npz"),
+        Map.of("W", zeros("'<f8'", 2, 3), "c", zeros("'<f8'", 2, 3)));
+    parameters("misfit.npz", zeros("'<f8'", 2, 4), zeros("'<f8'", 2), zeros("'<f8'", 2, 3));
+    parameters("matrix.npz", zeros("'<f8'", 2, 3), zeros("'<f8'", 2, 1), zeros("'<f8'", 2, 3));
+    parameters("whole.npz", zeros("'<i4'", 2, 3), zeros("'<f8'", 2), zeros("'<f8'", 2, 3));
+    refuse(fragment, "pool", in, options);
+  }
+
+  private void parameters(String name, Path weights, Path biases, Path centroids)
+      throws IOException {
+    NpyFile.writeArchive(folder.resolve(name), Map.of("W", weights, "b", biases, "c", centroids));
+  }
+
+  private Path zeros(String descr, long... extents) throws IOException {
+    int count = (int) Arrays.stream(extents).reduce(1, (a, b) -> a * b);
+    Path file = folder.resolve(Arrays.toString(extents) + descr.charAt(2) + ".npy");
+    return NpyFile.write(file, descr, false, extents, new byte[8 * count]);
   }
 }

@@ -124,6 +124,7 @@ class OperatorTest {
             "<f8",
             WINDOWED,
             reduce(windows(), Plain.lp(Double.POSITIVE_INFINITY))),
+        Check.of("--op lp --p 1 --output 4,5", "<f8", BINNED, reduce(BINS, Plain.lp(1))),
         Check.of("--op global-lp --p 3", "<f8", GLOBAL, reduce(WHOLE, Plain.lp(3))),
         gem(WINDOW, "<f8", WINDOWED, windows(), 3),
         gem("--global --p 4.5", "<f4", GLOBAL, WHOLE, 4.5),
@@ -298,11 +299,52 @@ class OperatorTest {
             "--op avg-unpool --kernel 2,2", "<f8", nchw(N, C, 2 * H, 2 * W), OperatorTest::spread));
   }
 
+  private static Check bilinear(String options, String descr, boolean signedRoot, boolean l2) {
+    return Check.of(
+        "--op bilinear " + options,
+        descr,
+        nchw(N, C * C),
+        x -> Plain.bilinear(x, x, N, H * W, signedRoot, l2));
+  }
+
+  private static final int SECOND_CHANNELS = 2;
+  private static final double[] SECOND = values(9, N * SECOND_CHANNELS * H * W);
+
+  private static Check netVlad(String options, String descr, int clusters, int ghosts) {
+    Map<String, double[]> parameters =
+        Map.of(
+            "W", values(10, (clusters + ghosts) * C),
+            "b", values(11, clusters + ghosts),
+            "c", values(12, clusters * C));
+    return new Check(
+        "--op netvlad " + options,
+        descr,
+        nchw(N, clusters * C),
+        parameters,
+        (x, all) -> Plain.netVlad(x, N, H * W, all));
+  }
+
+  private static List<Check> products() {
+    return List.of(
+        netVlad("--parameters FOLDER/parameters.npz", "<f8", 4, 0),
+        netVlad("--parameters FOLDER/ghosts.npz", "<f8", 4, 2),
+        new Check(
+            "--op bilinear --second FOLDER/second-LAYOUT.npy",
+            "<f8",
+            nchw(N, C * SECOND_CHANNELS),
+            Map.of("second", SECOND),
+            (x, parameters) -> Plain.bilinear(x, parameters.get("second"), N, H * W, true, true)),
+        bilinear("", "<f8", true, true),
+        bilinear("--no-signed-root", "<f4", false, true),
+        bilinear("--no-signed-root --no-normalization", "<f8", false, false));
+  }
+
   @BeforeEach
   void writeFurtherInputs() throws IOException {
     NpyFile.writeDoubles(folder.resolve("samples.npy"), SAMPLES, N, C, 2);
     double[] regions = Arrays.stream(REGIONS).flatMapToDouble(Arrays::stream).toArray();
     NpyFile.writeDoubles(folder.resolve("regions.npy"), regions, REGIONS.length, 5);
+    long[] second = nchw(N, SECOND_CHANNELS, H, W);
     for (String layout : List.of("nchw", "nhwc")) {
       boolean last = layout.equals("nhwc");
       writeMask("mask-" + layout, places(2 * W), last);
@@ -310,7 +352,13 @@ class OperatorTest {
       long[] overTensor = places(2 * W);
       Arrays.setAll(overTensor, i -> overTensor[i] + (long) i / (H * W) * 4 * H * W);
       writeMask("tensor-" + layout, overTensor, last);
+      NpyFile.writeDoubles(
+          folder.resolve("second-" + layout + ".npy"),
+          last ? channelsLast(SECOND, second, true) : SECOND,
+          memory(second, last));
     }
+    writeParameters("parameters.npz", netVlad("", "", 4, 0));
+    writeParameters("ghosts.npz", netVlad("", "", 4, 2));
   }
 
   private void writeMask(String name, long[] places, boolean last) throws IOException {
@@ -319,6 +367,17 @@ class OperatorTest {
     double[] ordered = last ? channelsLast(planar, extents, true) : planar;
     long[] indices = Arrays.stream(ordered).mapToLong(place -> (long) place).toArray();
     NpyFile.writeLongs(folder.resolve(name + ".npy"), indices, memory(extents, last));
+  }
+
+  private void writeParameters(String name, Check check) throws IOException {
+    Map<String, Path> arrays = new LinkedHashMap<>();
+    for (Map.Entry<String, double[]> entry : check.parameters().entrySet()) {
+      int count = entry.getValue().length;
+      long[] extents = entry.getKey().equals("b") ? nchw(count) : nchw(count / C, C);
+      Path array = folder.resolve(entry.getKey() + ".npy");
+      arrays.put(entry.getKey(), NpyFile.writeDoubles(array, entry.getValue(), extents));
+    }
+    NpyFile.writeArchive(folder.resolve(name), arrays);
   }
 
   @ParameterizedTest
@@ -497,6 +556,44 @@ class OperatorTest {
     for (int i = 0; i < y.length; i++) {
       assertEquals(x[i / windows.size() * H * W + (int) places[i]], y[i], "element " + i);
     }
+  }
+
+  /** The parameters that were made are those that were used, and the seed rules them. */
+  @Test
+  void initializedParameters() throws IOException {
+    double[] x = values(22, N * C * H * W);
+    Path in = NpyFile.writeDoubles(folder.resolve("x.npy"), x, N, C, H, W);
+    Path out = folder.resolve("y.npy");
+    Path archive = folder.resolve("made.npz");
+    String options = "--op netvlad --clusters 4 --ghosts 1 --normalize-descriptors --seed ";
+    for (String seed : List.of("5", "6")) {
+      List<Object> args =
+          new ArrayList<>(List.of("pool", in, "-o", out, "--parameters-output", archive));
+      args.addAll(List.of((options + seed).split(" ")));
+      Program.run(args.toArray()).requireSuccess();
+      long[][] expected = {{5, C}, {5}, {4, C}};
+      for (int i = 0; i < 3; i++) {
+        String name = List.of("W", "b", "c").get(i);
+        NpyFile array = NpyFile.readArchive(archive, name, folder.resolve("array.npy"));
+        assertArrayEquals(expected[i], array.extents());
+      }
+      Path again = folder.resolve("again.npy");
+      Program.run(
+              "pool",
+              in,
+              "-o",
+              again,
+              "--op",
+              "netvlad",
+              "--normalize-descriptors",
+              "--parameters",
+              archive)
+          .requireSuccess();
+      assertEquals(-1, Files.mismatch(out, again));
+      Files.move(out, folder.resolve("of" + seed + ".npy"));
+    }
+    assertNotEquals(-1, Files.mismatch(folder.resolve("of5.npy"), folder.resolve("of6.npy")));
+    assertEquals(N * 4L * C, NpyFile.read(folder.resolve("of5.npy")).doubles().length);
   }
 
   /** Seeded windows, with the mask, and the gradient routed to it; the same for all threads. */

@@ -17,7 +17,7 @@ final class Operators {
           new Selection("max", "the maximum", Windows.FIXED, Types.COMPARED, MaxPool::of),
           new Selection("min", "the minimum", Windows.FIXED, Types.COMPARED, MinPool::of),
           new Average("avg", "the average", Windows.FIXED),
-          new Lp("lp", "the Lp norm", Windows.FIXED),
+          new Lp("lp", "the Lp norm", Windows.ANY),
           new Gem("gem", "the generalised mean"),
           new Selection("median", "the median", Windows.FIXED, Types.RANKED, MedianPool::of),
           new Stochastic("stochastic", "an average weighted by itself, or one drawn so"),
@@ -33,7 +33,9 @@ final class Operators {
           new Roi("roi-pool", "maxima of the bins of regions"),
           new Aligned("roi-align", "samples in the bins of regions"),
           new MaxUnpooling("max-unpool", "elements back to where a mask says"),
-          new AverageUnpooling("avg-unpool", "elements spread over their windows"));
+          new AverageUnpooling("avg-unpool", "elements spread over their windows"),
+          new Bilinear("bilinear", "products of channels"),
+          new Vlad("netvlad", "residuals of descriptors to clusters"));
 
   private Operators() {}
 

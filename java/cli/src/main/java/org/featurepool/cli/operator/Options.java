@@ -185,6 +185,63 @@ final class Options {
           Values::parse,
           "Extents of the output, if others than the least that the window can have pooled.");
 
+  /** A second input. */
+  static final Option<Path> SECOND =
+      Option.of(
+          "--second",
+          "B.npy",
+          Path::of,
+          "Second input, of as many images and positions. Default: the first.");
+
+  /** Without a normalisation. */
+  static final Option<Boolean> NO_SIGNED_ROOT =
+      Option.flag("--no-signed-root", "Leave out the signed square root.");
+
+  /** Without a normalisation. */
+  static final Option<Boolean> NO_NORMALIZATION =
+      Option.flag("--no-normalization", "Leave out the L2 normalization.");
+
+  /** Number of clusters. */
+  static final Option<Long> CLUSTERS =
+      Option.of(
+          "--clusters",
+          "K",
+          Options::wholeNumber,
+          "Clusters, found in the input's descriptors by --seed.");
+
+  /** Trained parameters. */
+  static final Option<Path> PARAMETERS =
+      Option.of(
+          "--parameters",
+          "P.npz",
+          Path::of,
+          "Instead of --clusters and --seed: parameters W (K x D), b (K) and c (K x D); ghosts have "
+              + "rows in W and b only.");
+
+  /** Where parameters are written to. */
+  static final Option<Path> PARAMETERS_OUTPUT =
+      Option.output(
+          "--parameters-output",
+          "P.npz",
+          ".npz",
+          "Write the parameters W, b and c that were used.");
+
+  /** Ghost clusters. */
+  static final Option<Long> GHOSTS =
+      Option.of(
+          "--ghosts",
+          "G",
+          Options::wholeNumber,
+          "With --clusters: as many more take part in the assignment only (GhostVLAD). Default: 0.");
+
+  /** Normalises descriptors. */
+  static final Option<Boolean> NORMALIZE_DESCRIPTORS =
+      Option.flag("--normalize-descriptors", "Divide each descriptor by its L2 norm first.");
+
+  /** Hard assignment. */
+  static final Option<Boolean> HARD =
+      Option.flag("--hard", "Assign each descriptor to its best cluster alone.");
+
   /** Order of an array's axes. */
   static final Option<Layout> LAYOUT =
       Option.of(
