@@ -129,28 +129,36 @@ final class PlainWindows {
       double[] weights,
       double step,
       Tensor gradient) {
+    assertSlope(forward, pool.inputShape(layout), x, weights, step, gradient, pool.toString());
+  }
+
+  /** The gradient must be the slope of the weighted sum of the outputs, to 1e-6. */
+  static void assertSlope(
+      BiFunction<Tensor, Arena, Tensor> forward,
+      Shape shape,
+      double[] x,
+      double[] weights,
+      double step,
+      Tensor gradient,
+      String what) {
     double[] actual = planar(gradient);
     for (int i = 0; i < x.length; i++) {
       double value = x[i];
       x[i] = value + step;
-      double above = loss(forward, pool, layout, x, weights);
+      double above = loss(forward, shape, x, weights);
       x[i] = value - step;
-      double below = loss(forward, pool, layout, x, weights);
+      double below = loss(forward, shape, x, weights);
       x[i] = value;
       double slope = (above - below) / (2 * step);
       assertEquals(
-          slope, actual[i], 1e-6 * Math.max(1, Math.abs(slope)), "element " + i + " of " + pool);
+          slope, actual[i], 1e-6 * Math.max(1, Math.abs(slope)), "element " + i + " of " + what);
     }
   }
 
   private static double loss(
-      BiFunction<Tensor, Arena, Tensor> forward,
-      PoolCase pool,
-      Layout layout,
-      double[] x,
-      double[] weights) {
+      BiFunction<Tensor, Arena, Tensor> forward, Shape shape, double[] x, double[] weights) {
     try (Arena arena = Arena.ofConfined()) {
-      return weigh(forward.apply(tensor(arena, pool.inputShape(layout), x), arena), weights);
+      return weigh(forward.apply(tensor(arena, shape, x), arena), weights);
     }
   }
 
