@@ -4,6 +4,7 @@
 #include <limits>
 #include <vector>
 
+#include "abi/indices.hpp"
 #include "geometry/error.hpp"
 
 namespace featurepool {
@@ -119,11 +120,9 @@ void check_compact(const Pooling& p) {
 }
 
 void check_indices(const std::int32_t* mask, std::int64_t size, std::int64_t plane) {
-  for (std::int64_t i = 0; i < size; ++i) {
-    if (mask[i] < FPOOL_MASK_NONE || mask[i] >= plane) {
-      refuse_entry(i, mask[i], "a position within the plane, 0 to ", plane - 1);
-    }
-  }
+  check_all_inside(mask, size, FPOOL_MASK_NONE, plane, [&](std::int64_t i) {
+    refuse_entry(i, mask[i], "a position within the plane, 0 to ", plane - 1);
+  });
 }
 
 }  // namespace

@@ -3,10 +3,9 @@
 #include "dispatch/unpooling.hpp"
 
 #include <algorithm>
-#include <limits>
-#include <type_traits>
 
 #include "abi/call.hpp"
+#include "abi/indices.hpp"
 #include "dispatch/dispatch.hpp"
 #include "geometry/dtype.hpp"
 
@@ -16,21 +15,6 @@ namespace {
 
 constexpr const char* kAxes[] = {"D", "H", "W"};
 
-/** Whether some of `count` indices are not in [begin, end); a branch-free pass. */
-template <typename Index>
-bool any_outside(const Index* indices, std::int64_t count, std::int64_t begin, std::int64_t end) {
-  using Unsigned = std::make_unsigned_t<Index>;
-  // A range wider than the type cannot be left at its end.
-  const auto size = static_cast<Unsigned>(std::min<std::uint64_t>(
-      static_cast<std::uint64_t>(end - begin), std::numeric_limits<Unsigned>::max()));
-  const auto first = static_cast<Unsigned>(begin);
-  Unsigned outside = 0;
-  for (std::int64_t i = 0; i < count; ++i) {
-    outside |= static_cast<Unsigned>(static_cast<Unsigned>(indices[i]) - first >= size);
-  }
-  return outside != 0;
-}
-
 /** Checks every index and tells whether one leads to another plane than its own. */
 template <typename Index>
 bool check_indices(const Unpooling& call, const char* name) {
@@ -38,18 +22,11 @@ bool check_indices(const Unpooling& call, const char* name) {
   const std::int64_t plane = call.indexed_plane();
   const std::int64_t size = call.planes() * call.small_plane;
   const std::int64_t end = call.over_tensor ? call.planes() * plane : plane;
-  constexpr std::int64_t kBlock = 4096;
-  for (std::int64_t begin = 0; begin < size; begin += kBlock) {
-    const std::int64_t count = std::min(kBlock, size - begin);
-    if (!any_outside(indices + begin, count, 0, end)) continue;
-    for (std::int64_t i = begin; i < begin + count; ++i) {
-      if (indices[i] < 0 || indices[i] >= end) {
-        fail(FPOOL_ERROR_INDEX_OUT_OF_RANGE, name, "_data[", i, "] is ", indices[i],
-             "; it must be a position within the ", call.over_tensor ? "tensor" : "plane",
-             ", 0 to ", end - 1);
-      }
-    }
-  }
+  check_all_inside(indices, size, 0, end, [&](std::int64_t i) {
+    fail(FPOOL_ERROR_INDEX_OUT_OF_RANGE, name, "_data[", i, "] is ", indices[i],
+         "; it must be a position within the ", call.over_tensor ? "tensor" : "plane", ", 0 to ",
+         end - 1);
+  });
   if (!call.over_tensor) return false;
   if (call.layout == Layout::planar) {
     for (std::int64_t p = 0; p < call.planes(); ++p) {

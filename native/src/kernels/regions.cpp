@@ -449,6 +449,19 @@ void SumChannels(const RegionPooling& call, Span items) {
   }
 }
 
+/** `p[i] += weight * share[i]` for the lanes i < n. */
+template <typename T>
+HWY_INLINE void AddTo(T* HWY_RESTRICT p, T weight, hn::Vec<D<T>> share, std::int64_t n) {
+  const D<T> d;
+  if (HWY_LIKELY(n >= LaneCount(d))) {
+    hn::StoreU(hn::Add(hn::LoadU(d, p), hn::Mul(hn::Set(d, weight), share)), d, p);
+    return;
+  }
+  HWY_ALIGN T lanes[hn::MaxLanes(d)];
+  hn::Store(share, d, lanes);
+  for (std::int64_t i = 0; i < n; ++i) p[i] += weight * lanes[i];
+}
+
 /** Items are planes of images: SumRows() the other way round. */
 template <typename T>
 void SumRowsBackward(const RegionPooling& call, Span items) {
@@ -478,12 +491,9 @@ void SumRowsBackward(const RegionPooling& call, Span items) {
         const Span down = rows.of(region, row);
         for (std::int64_t r = down.begin; r < down.end; ++r) {
           const auto entry = region_entry<T>(rows, r);
-          const auto weight = hn::Set(d, entry.weight);
           T* dx = plane + entry.position * call.width + touched.begin;
           for (std::int64_t i = 0; i < touched.size(); i += LaneCount(d)) {
-            const std::int64_t n = touched.size() - i;
-            const auto share = hn::Mul(weight, hn::LoadU(d, line.get() + i));
-            StorePart(hn::Add(LoadPart(d, dx + i, n), share), d, dx + i, n);
+            AddTo(dx + i, entry.weight, hn::LoadU(d, line.get() + i), touched.size() - i);
           }
         }
       }
@@ -518,8 +528,7 @@ void SumChannelsBackward(const RegionPooling& call, Span items) {
             for (std::int64_t j = across.begin; j < across.end; ++j) {
               const auto entry = region_entry<T>(columns, j);
               T* p = dx + (row.position * call.width + entry.position) * channels + c;
-              const auto weight = hn::Set(d, row.weight * entry.weight);
-              StorePart(hn::Add(LoadPart(d, p, n), hn::Mul(weight, share)), d, p, n);
+              AddTo(p, row.weight * entry.weight, share, n);
             }
           }
         }
@@ -582,22 +591,58 @@ std::int64_t image_block_items(const RegionPooling& call) {
   return call.batch * region_channel_blocks(call);
 }
 
+/** The gradient of a mask in one plane. */
+template <typename T>
+void route_plane(const RegionPooling& call, std::int64_t plane) {
+  T* dx = static_cast<T*>(call.output) + plane * call.input_plane();
+  std::fill_n(dx, call.input_plane(), T{0});
+  for (const std::int64_t region : call.regions_of(plane / call.channels)) {
+    const std::int64_t from =
+        (region * call.channels + plane % call.channels) * call.output_plane();
+    const T* dy = static_cast<const T*>(call.input) + from;
+    const std::int32_t* mask = call.mask + from;
+    for (std::int64_t bin = 0; bin < call.output_plane(); ++bin) {
+      if (mask[bin] >= 0) dx[mask[bin]] += dy[bin];
+    }
+  }
+}
+
+// Channels of an interleaved image that one work item of a mask's gradient takes: the more, the
+// fewer times it walks over the positions.
+constexpr std::int64_t kRoutedChannels = 128;
+
+std::int64_t routed_blocks(const RegionPooling& call) {
+  return (call.channels + kRoutedChannels - 1) / kRoutedChannels;
+}
+
 /** The gradient of a mask in one block of channels of an interleaved image. */
 template <typename T>
 void route_block(const RegionPooling& call, std::int64_t item) {
   const std::int64_t channels = call.channels;
-  const HWY_NAMESPACE::region_pooling::ChannelBlock<T> block(call, item);
-  T* dx = block.In(call, static_cast<T*>(call.output));
-  block.Clear(call, dx);
-  for (const std::int64_t region : call.regions_of(block.image)) {
+  const std::int64_t image = item / routed_blocks(call);
+  const std::int64_t first = item % routed_blocks(call) * kRoutedChannels;
+  const std::int64_t size = std::min(kRoutedChannels, channels - first);
+  T* dx = static_cast<T*>(call.output) + image * call.input_plane() * channels + first;
+  for (std::int64_t i = 0; i < call.input_plane(); ++i) std::fill_n(dx + i * channels, size, T{0});
+  for (const std::int64_t region : call.regions_of(image)) {
     for (std::int64_t bin = 0; bin < call.output_plane(); ++bin) {
-      const std::int64_t from = (region * call.output_plane() + bin) * channels + block.first;
+      const std::int64_t from = (region * call.output_plane() + bin) * channels + first;
       const T* dy = static_cast<const T*>(call.input) + from;
       const std::int32_t* mask = call.mask + from;
-      for (std::int64_t c = 0; c < block.size; ++c) {
+      for (std::int64_t c = 0; c < size; ++c) {
         if (mask[c] >= 0) dx[mask[c] * channels + c] += dy[c];
       }
     }
+  }
+}
+
+std::int64_t routed_block_items(const RegionPooling& call) {
+  return call.batch * routed_blocks(call);
+}
+
+void RoutePlanes(const RegionPooling& call, Span items) {
+  for (std::int64_t item = items.begin; item < items.end; ++item) {
+    call.dtype == FPOOL_F32 ? route_plane<float>(call, item) : route_plane<double>(call, item);
   }
 }
 
@@ -649,9 +694,13 @@ std::span<const KernelOf<RegionPooling>> region_sum_backward_kernels() {
 
 std::span<const KernelOf<RegionPooling>> region_route_backward_kernels() {
   static const KernelOf<RegionPooling> kernels[] = {
+      {"planes",
+       accepts_planar,
+       plane_items,
+       {RoutePlanes, RoutePlanes, RoutePlanes, RoutePlanes, RoutePlanes}},
       {"channels",
        accepts_interleaved,
-       image_block_items,
+       routed_block_items,
        {RouteBlocks, RouteBlocks, RouteBlocks, RouteBlocks, RouteBlocks}},
   };
   return kernels;

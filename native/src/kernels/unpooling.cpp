@@ -9,8 +9,9 @@
 namespace featurepool {
 namespace {
 
-// Channels of an interleaved image that one work item takes.
-constexpr std::int64_t kChannels = 16;
+// Channels of an interleaved image that one work item takes: the more, the fewer times it walks
+// over the positions.
+constexpr std::int64_t kChannels = 128;
 
 std::int64_t channel_blocks(const Unpooling& call) {
   return call.layout == Layout::planar ? call.channels
