@@ -11,6 +11,7 @@
 #include "composed/parts.hpp"
 #include "dispatch/dispatch.hpp"
 #include "dispatch/kernel.hpp"
+#include "kernels/power_sums.hpp"
 
 namespace featurepool {
 namespace {
@@ -76,22 +77,6 @@ struct Place {
 double least_exponent(const Power& power) {
   return *std::min_element(power.p, power.p + power.count);
 }
-double greatest_exponent(const Power& power) {
-  return *std::max_element(power.p, power.p + power.count);
-}
-
-// Sums of f64 between these have lost nothing to the ends of its range.
-constexpr double kLeastSum = 1e-280;
-constexpr double kGreatestSum = 1e290;
-
-/** Whether sums can lie outside those ends though their elements are finite. */
-template <typename T>
-bool can_leave_range(const Power& power) {
-  // The magnitudes of f32 are 2^-149 to 2^128.
-  constexpr double kMostExponent = 6;
-  return std::is_same_v<T, double> || greatest_exponent(power) > kMostExponent ||
-         (!power.magnitude && power.floor < 1e-38);
-}
 
 bool is_infinite(const Power& power) { return power.count == 1 && std::isinf(power.p[0]); }
 
@@ -147,7 +132,7 @@ void power_forward(const Pooling& p, Span items) {
     steps.run(Operation::power_root, nullptr, nullptr, sums.get(), y, part.outputs());
     if (!careful) continue;
     for (std::int64_t i = 0; i < part.outputs(); ++i) {
-      if (sums[i] >= kLeastSum && sums[i] <= kGreatestSum) continue;
+      if (sums[i] >= kLeastPowerSum && sums[i] <= kGreatestPowerSum) continue;
       const Window<T> window(p, part, x, i);
       y[i] = static_cast<T>(window.sum.root(p.power, window.exponent));
     }
@@ -253,7 +238,7 @@ void power_exponents(const Pooling& p, Span items) {
       add_per_plane(p, part, slopes, [&](std::int64_t i, std::int64_t plane) {
         const double exponent =
             reference::exponent_of(p.power, (part.channel + plane) % p.geometry.channels);
-        if (sums[i] >= kLeastSum && sums[i] <= kGreatestSum) {
+        if (sums[i] >= kLeastPowerSum && sums[i] <= kGreatestPowerSum) {
           const double log = std::log(sums[i]) / exponent;
           return dy[i] * (std::exp(log) / exponent * (logs[i] / sums[i] - log));
         }
@@ -281,6 +266,7 @@ void exponents_of(const Pooling& p, Span items) {
 
 std::span<const Kernel> power_forward_kernels() {
   static const Kernel kernels[] = {
+      raised_taps_kernel(),
       {"composed", any_pooling, output_parts, every_tier(forward_of)},
   };
   return kernels;

@@ -8,6 +8,10 @@
 #include <type_traits>
 
 #include "dispatch/kernel.hpp"
+#include "kernels/plane_view.hpp"
+#include "kernels/power_sums.hpp"
+#include "kernels/scratch.hpp"
+#include "kernels/windows.hpp"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/powers.cpp"
@@ -109,6 +113,31 @@ HWY_INLINE void WithPower(double exponent, const F& f) {
 struct SquareRoot {
   HWY_INLINE V operator()(V v, std::int64_t, std::int64_t) const { return hn::Sqrt(v); }
 };
+/**
+ * By r = v^(-1/3), found without divisions: a guess from the bits (its exponent is a third of v's,
+ * negated; within 4 %) and three steps of third order. For what is 0 or a normal number.
+ */
+struct CubeRoot {
+  HWY_INLINE V operator()(V v, std::int64_t, std::int64_t) const {
+    const hn::RebindToUnsigned<D> du;
+    const hn::Repartition<std::uint32_t, D> du32;
+    // Of the upper words: 4/3 of that of 1.0, less what makes the guess's error even.
+    constexpr std::uint64_t kOrigin = 1430257664 - 62979;
+    constexpr std::uint32_t kThird = 0x55555556;
+    const auto upper = hn::ShiftRight<32>(hn::BitCast(du, v));
+    const auto third =
+        hn::ShiftRight<32>(hn::MulEven(hn::BitCast(du32, upper), hn::Set(du32, kThird)));
+    auto r = hn::BitCast(D(), hn::ShiftLeft<32>(hn::Sub(hn::Set(du, kOrigin), third)));
+    for (int step = 0; step < 3; ++step) {
+      const auto h = hn::Sub(Number(1), hn::Mul(hn::Mul(v, r), hn::Mul(r, r)));
+      const auto slope = hn::Add(Number(1.0 / 3), hn::Mul(h, Number(2.0 / 9)));
+      r = hn::Add(r, hn::Mul(hn::Mul(r, h), slope));
+    }
+    const auto root = hn::Mul(hn::Mul(v, r), r);
+    const auto infinity = Number(std::numeric_limits<double>::infinity());
+    return hn::IfThenElse(hn::Eq(v, infinity), infinity, root);
+  }
+};
 /** One step of Newton's takes the root to the last bit or so. */
 struct IntegerRoot {
   int degree;
@@ -130,6 +159,8 @@ HWY_INLINE void WithRoot(double exponent, const F& f) {
     f(Fixed<1>());
   } else if (exponent == 2) {
     f(SquareRoot());
+  } else if (exponent == 3) {
+    f(CubeRoot());
   } else if (exponent > 0 && exponent <= kMostInteger && exponent == std::floor(exponent)) {
     f(IntegerRoot{static_cast<int>(exponent)});
   } else {
@@ -305,7 +336,131 @@ void MapEither(const Powers& p, Span items) {
   p.dtype == FPOOL_F64 ? Map<Kind<double>>(p, items) : Map<Kind<float>>(p, items);
 }
 
+// --- sums of interleaved windows, each tap raised as it is loaded: for powers that cost nothing
+// ---
+
+struct Magnitude {
+  HWY_INLINE V operator()(V x) const { return hn::Abs(x); }
+};
+struct AtLeast {
+  double floor;
+  HWY_INLINE V operator()(V x) const {
+    return hn::IfThenElse(hn::Lt(x, Number(floor)), Number(floor), x);
+  }
+};
+
+// Vectors of channels that are summed at a time: as much as a cache line holds of f32. Taps lie
+// whole positions apart, so a line that is left early may be gone when it is needed again.
+constexpr std::int64_t kVectors = 4;
+
+// Longest run of taps whose sum grows one by one; the sums of runs are added to each other.
+constexpr std::int64_t kLongestRaisedRun = 512;
+
+/** Sums of the taps of one window: kCount vectors of channels from `x` on, of which `n` exist. */
+template <std::int64_t kCount, typename T, class ToBase, class Raise>
+HWY_INLINE void RaisedSums(const T* x, const T* end, const Taps& taps, std::int64_t n,
+                           const ToBase& base, const Raise& raise, double* HWY_RESTRICT sums) {
+  const D d;
+  const std::int64_t lanes = LaneCount(d);
+  auto total0 = hn::Zero(d), total1 = total0, total2 = total0, total3 = total0;
+  for (std::int64_t begin = 0; begin < taps.count; begin += kLongestRaisedRun) {
+    const std::int64_t run_end = std::min(taps.count, begin + kLongestRaisedRun);
+    auto sum0 = hn::Zero(d), sum1 = sum0, sum2 = sum0, sum3 = sum0;
+    for (std::int64_t i = begin; i < run_end; ++i) {
+      const T* p = x + taps.offset[i];
+      const auto load = [&](std::int64_t vector) HWY_ATTR {
+        return raise(base(LoadReal(p + vector * lanes, lanes)), 0, 0);
+      };
+      if constexpr (kCount == kVectors) {
+        sum0 = hn::Add(sum0, load(0));
+        sum1 = hn::Add(sum1, load(1));
+        sum2 = hn::Add(sum2, load(2));
+        sum3 = hn::Add(sum3, load(3));
+      } else {
+        // Channels behind the last one are there to be read, except behind the last position.
+        sum0 = hn::Add(sum0, raise(base(LoadReal(p, end - p >= lanes ? lanes : n)), 0, 0));
+      }
+    }
+    total0 = hn::Add(total0, sum0);
+    total1 = hn::Add(total1, sum1);
+    total2 = hn::Add(total2, sum2);
+    total3 = hn::Add(total3, sum3);
+  }
+  hn::StoreU(total0, d, sums);
+  if constexpr (kCount == kVectors) {
+    hn::StoreU(total1, d, sums + lanes);
+    hn::StoreU(total2, d, sums + 2 * lanes);
+    hn::StoreU(total3, d, sums + 3 * lanes);
+  }
+}
+
+template <typename T, class ToBase, class Raise, class Root>
+HWY_NOINLINE void RaisedTaps(const Pooling& p, Span items, const ToBase& base, const Raise& raise,
+                             const Root& root) {
+  const D d;
+  const std::int64_t lanes = LaneCount(d);
+  const Geometry& g = p.geometry;
+  const RowTiles tiles = InterleavedOutputTiles(g);
+  const T* x = static_cast<const T*>(p.input);
+  const T* end = x + g.input_size();
+  const bool careful = can_leave_range<T>(p.power);
+  InterleavedWindows windows(g);
+  const Line<double> sums((g.channels + lanes - 1) / lanes * lanes);
+  RowTiles::Item item = tiles.item(items.begin);
+  for (std::int64_t index = items.begin; index < items.end; ++index, tiles.advance(item)) {
+    const Span columns = tiles.columns(item);
+    for (std::int64_t ow = columns.begin; ow < columns.end; ++ow) {
+      const Taps taps = windows.at(item.d, item.h, ow);
+      const auto count = Number(p.power.magnitude ? 1.0 : static_cast<double>(taps.count));
+      const T* image = x + item.plane * g.input_plane() * g.channels + taps.base;
+      T* y = static_cast<T*>(p.output) +
+             (item.plane * g.output_plane() + tiles.row(item) * g.w().output + ow) * g.channels;
+      std::int64_t c = 0;
+      for (; c + kVectors * lanes <= g.channels; c += kVectors * lanes) {
+        RaisedSums<kVectors>(image + c, end, taps, g.channels - c, base, raise, sums.get() + c);
+      }
+      for (; c < g.channels; c += lanes) {
+        RaisedSums<1>(image + c, end, taps, g.channels - c, base, raise, sums.get() + c);
+      }
+      for (c = 0; c < g.channels; c += lanes) {
+        const std::int64_t n = std::min(lanes, g.channels - c);
+        const auto sum = hn::Div(hn::LoadU(d, sums.get() + c), count);
+        StoreReal(root(sum, 0, 0), y + c, n);
+        if (careful && !hn::AllTrue(d, hn::And(hn::Ge(sum, Number(kLeastPowerSum)),
+                                               hn::Le(sum, Number(kGreatestPowerSum))))) {
+          redo_roots<T>(p, item.plane * g.channels + c, n, item.d, item.h, ow, y + c);
+        }
+      }
+    }
+  }
+}
+
+template <typename T, class ToBase>
+void RaisedTapsOf(const Pooling& p, Span items, const ToBase& base) {
+  const double exponent = p.power.p[0];
+  if (exponent == 1) {
+    RaisedTaps<T>(p, items, base, Fixed<1>(), Fixed<1>());
+  } else if (exponent == 2) {
+    RaisedTaps<T>(p, items, base, Fixed<2>(), SquareRoot());
+  } else {
+    RaisedTaps<T>(p, items, base, Fixed<3>(), CubeRoot());
+  }
+}
+
+template <typename T>
+void RaisedTapsOf(const Pooling& p, Span items) {
+  if (p.power.magnitude) {
+    RaisedTapsOf<T>(p, items, Magnitude());
+  } else {
+    RaisedTapsOf<T>(p, items, AtLeast{p.power.floor});
+  }
+}
+
 // --- what the tables hold: plain functions ---
+
+void InterleavedTaps(const Pooling& p, Span items) {
+  p.dtype == FPOOL_F64 ? RaisedTapsOf<double>(p, items) : RaisedTapsOf<float>(p, items);
+}
 
 void MapTerms(const Powers& p, Span items) { MapEither<Terms>(p, items); }
 void MapLogs(const Powers& p, Span items) { MapEither<Logs>(p, items); }
@@ -324,10 +479,23 @@ namespace {
 
 using namespace HWY_NAMESPACE;
 
+/** Powers that cost less than a pass of their own would. */
+bool accepts_taps(const Pooling& p) {
+  const Power& power = p.power;
+  return p.layout == Layout::interleaved && power.count == 1 &&
+         (power.p[0] == 1 || power.p[0] == 2 || power.p[0] == 3) &&
+         p.geometry.taps() <= kMostListedTaps;
+}
+
 bool accepts_all(const Powers&) { return true; }
 std::int64_t all_items(const Powers& p) { return p.items(); }
 
 }  // namespace
+
+Kernel raised_taps_kernel() {
+  return {"interleaved_taps", accepts_taps, InterleavedOutputItems,
+          FEATUREPOOL_TIERED(powers::InterleavedTaps)};
+}
 
 #define FEATUREPOOL_POWERS(name, Function)                                        \
   std::span<const KernelOf<Powers>> name##_kernels() {                            \
