@@ -16,12 +16,16 @@ import org.featurepool.Window;
 final class Averaging {
   private static final double EPSILON = 1e-6;
 
+  /** Steps of the curve over p, four to a doubling. */
+  private static final int STEPS = 24;
+
   static final List<Exhibit> EXHIBITS =
       List.of(
           Exhibit.of(
               "average",
               "Average",
               "AvgPool",
+              "average",
               "y = (x<sub>1</sub> + … + x<sub>n</sub>) / n",
               "The mean of the taps: the overall level of the window, strong and weak responses "
                   + "alike. On a picture it blurs; noise does not vanish but is smeared.",
@@ -36,6 +40,7 @@ final class Averaging {
               "lp",
               "Lp",
               "LpPool",
+              "lp",
               "y = (Σ |x<sub>i</sub>|<sup>p</sup>)<sup>1/p</sup>",
               "One formula from the sum (p = 1) over the length of the taps as a vector (p = 2) to "
                   + "the largest magnitude (p = ∞): the larger p, the more the strongest tap "
@@ -48,6 +53,7 @@ final class Averaging {
               "gem",
               "Generalised mean (GeM)",
               "GemPool",
+              "gem",
               "y = (1/n · Σ max(x<sub>i</sub>, ε)<sup>p</sup>)<sup>1/p</sup>, p learned",
               "The Lp norm divided by the number of taps, so that it stays between the mean (p = 1) "
                   + "and the maximum (p → ∞). The network learns p, one for all channels or one "
@@ -60,6 +66,7 @@ final class Averaging {
               "mixed",
               "Mixed: add and cat",
               "MixedPool",
+              "mixed",
               "add: y = α · max + (1 − α) · mean, α learned; cat: channels [mean, max]",
               "Max pooling looks at strong local features, average pooling at the whole. Mixed "
                   + "pooling takes both: added, with a share α that can be learned, or as twice "
@@ -134,20 +141,20 @@ final class Averaging {
     stage.close(
         "gradient of p", new double[] {f / 3 * (logs - Math.log(f))}, new float[] {(float) slope});
 
-    double[] values = widen(x.toFloatArray());
+    double[] values = Stage.doubles(x.toFloatArray());
     Drawing chart = new Drawing(330, 190);
     chart.line("axis", 40, 150, 320, 150).line("axis", 40, 150, 40, 10);
     chart.text("small", 44, 22, "max 4").line("second", 40, 30, 320, 30);
     chart.text("small", 250, 144, "mean 2.5").line("third", 40, 150, 320, 150);
     double lastX = 0;
     double lastY = 0;
-    List<Double> expected = new ArrayList<>();
-    List<Float> found = new ArrayList<>();
-    for (int step = 0; step <= 24; step++) {
+    double[] expected = new double[STEPS + 1];
+    float[] found = new float[STEPS + 1];
+    for (int step = 0; step <= STEPS; step++) {
       double p = Math.pow(2, step / 4.0);
       float mean = GemPool.of(Window.square(2), p).forward(x, arena).getFloat(0, 0, 0, 0);
-      expected.add(Rule.generalisedMean(p, EPSILON).value().applyAsDouble(values));
-      found.add(mean);
+      expected[step] = Rule.generalisedMean(p, EPSILON).value().applyAsDouble(values);
+      found[step] = mean;
       double left = 40 + step * 11.6;
       double top = 150 - (mean - 2.5) * 80;
       if (step > 0) {
@@ -161,10 +168,7 @@ final class Averaging {
     }
     chart.text("middle small", 180, 186, "p");
     chart.dot("sample", 40 + 11.6 * 4 * Math.log(3) / Math.log(2), 150 - (f - 2.5) * 80, 5);
-    stage.close(
-        "curve over p",
-        expected.stream().mapToDouble(Double::doubleValue).toArray(),
-        floats(found));
+    stage.close("curve over p", expected, found);
     stage.text(
         Html.format(
             "The first window, 1, 3, 4, 2, for p from 1 to 64: from the mean to the maximum. At "
@@ -181,22 +185,6 @@ final class Averaging {
     }
     stage.text(Html.format("The picture in %1$d×%1$d windows.", Stage.COARSE));
     stage.strip(pictures.toArray(Html[]::new));
-  }
-
-  private static double[] widen(float[] values) {
-    double[] wide = new double[values.length];
-    for (int i = 0; i < wide.length; i++) {
-      wide[i] = values[i];
-    }
-    return wide;
-  }
-
-  private static float[] floats(List<Float> values) {
-    float[] array = new float[values.size()];
-    for (int i = 0; i < array.length; i++) {
-      array[i] = values.get(i);
-    }
-    return array;
   }
 
   private static Pool mixed(Window window, double alpha) {

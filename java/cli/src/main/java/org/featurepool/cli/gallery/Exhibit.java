@@ -5,9 +5,10 @@ import java.util.function.Consumer;
 /**
  * One operator of the library: what a reader should know about it, and what is shown.
  *
- * @param id name of the place in the page and of the operator's page in docs/operators
+ * @param id name of its place in the page
  * @param title heading
  * @param api the Java class
+ * @param document name of the operator's page in docs/operators
  * @param formula forward formula
  * @param idea what it does and what that is good for
  * @param gradient how its gradient flows back
@@ -17,6 +18,7 @@ record Exhibit(
     String id,
     String title,
     String api,
+    String document,
     Html formula,
     Html idea,
     Html gradient,
@@ -27,11 +29,13 @@ record Exhibit(
       String id,
       String title,
       String api,
+      String document,
       String formula,
       String idea,
       String gradient,
       Consumer<Stage> show) {
-    return new Exhibit(id, title, api, new Html(formula), new Html(idea), new Html(gradient), show);
+    return new Exhibit(
+        id, title, api, document, new Html(formula), new Html(idea), new Html(gradient), show);
   }
 
   /** The part of the page about it, computed now; its checks go to the stage's list. */
@@ -41,7 +45,7 @@ record Exhibit(
         """
         <article class="exhibit" id="op-${id}"><h3>${title}</h3>
         <p class="formula"><span>${formula}</span> <code>${api}</code> \
-        <code>docs/operators/${id}.md</code></p>
+        <code>docs/operators/${document}.md</code></p>
         <p>${idea}</p>
         ${parts}
         <p><b>Gradient.</b> ${gradient}</p>
@@ -51,6 +55,8 @@ record Exhibit(
         id,
         "title",
         title,
+        "document",
+        document,
         "formula",
         formula,
         "api",

@@ -17,6 +17,7 @@ final class Inverse {
               "max-unpool",
               "Max unpooling",
               "MaxUnpool",
+              "unpooling",
               "x[mask<sub>o</sub>] = y<sub>o</sub>, 0 elsewhere",
               "Max pooling noted in its mask where every maximum was. Unpooling puts the values of "
                   + "a small map back to these places and leaves zeros between them. Networks "
@@ -29,6 +30,7 @@ final class Inverse {
               "avg-unpool",
               "Average unpooling",
               "AvgUnpool",
+              "unpooling",
               "x<sub>i</sub> = y<sub>o</sub> / n for the n taps of window o",
               "Every value of the small map is spread evenly over its window, so that the sum stays "
                   + "the same. No mask is needed, and no detail comes back. It is the backward "

@@ -17,6 +17,7 @@ final class SecondOrder {
               "bilinear",
               "Bilinear",
               "BilinearPool",
+              "bilinear",
               "P = A B<sup>T</sup> / L; y = sign(P) √(|P| + 10<sup>−5</sup>); y / ‖y‖",
               "At every one of the L places the channels of A are multiplied with those of B, each "
                   + "with each, and the products are averaged over the picture. The result no "
@@ -30,6 +31,7 @@ final class SecondOrder {
               "netvlad",
               "NetVLAD",
               "NetVlad",
+              "netvlad",
               "a<sub>k</sub>(x) = softmax<sub>k</sub>(W<sub>k</sub>·x + b<sub>k</sub>); "
                   + "V<sub>k</sub> = Σ<sub>x</sub> a<sub>k</sub>(x) (x − c<sub>k</sub>), normalised",
               "Every place of the map is a descriptor, a point in a space with as many dimensions as "
@@ -167,7 +169,7 @@ final class SecondOrder {
     Tensor known = points(arena, 20, 0, 0);
     NetVlad.Parameters parameters = NetVlad.initialize(known, 3, 1, arena);
     Tensor x = points(arena, 6, 0.07, -0.05);
-    double[] found = widen(NetVlad.of(parameters).forward(x, arena).toFloatArray());
+    double[] found = Stage.doubles(NetVlad.of(parameters).forward(x, arena).toFloatArray());
     Vlad vlad = Vlad.of(parameters, x);
     stage.close("soft assignment", vlad.output(), narrow(found));
     Tensor first = Tensor.of(arena, Shape.nchw(1, 6, 1, 1), new float[] {1, 0, 0, 0, 0, 0});
@@ -307,14 +309,6 @@ final class SecondOrder {
     String[] columns = {"red", "green", "blue"};
     return Drawing.table(new Field(3, CENTRES, y), ColorMap.SIGNED, -0.5, 0.5, rows, columns)
         .figure(name);
-  }
-
-  private static double[] widen(float[] values) {
-    double[] wide = new double[values.length];
-    for (int i = 0; i < wide.length; i++) {
-      wide[i] = values[i];
-    }
-    return wide;
   }
 
   private static float[] narrow(double[] values) {

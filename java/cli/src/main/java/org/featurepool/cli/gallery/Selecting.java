@@ -24,6 +24,7 @@ final class Selecting {
               "max",
               "Max",
               "MaxPool",
+              "max",
               "y = max<sub>i</sub> x<sub>i</sub>",
               "The largest tap wins: of all responses to a feature inside the window, the strongest "
                   + "is kept, wherever exactly it was. This is the pooling of most networks. On a "
@@ -39,6 +40,7 @@ final class Selecting {
               "min",
               "Min",
               "MinPool",
+              "min",
               "y = min<sub>i</sub> x<sub>i</sub>",
               "Article 001 asks whether the minimum makes sense. It does: it is max pooling of the "
                   + "negated map, and right where small values carry the meaning, such as dark "
@@ -54,6 +56,7 @@ final class Selecting {
               "median",
               "Median",
               "MedianPool",
+              "median",
               "y = the middle one of x<sub>1</sub> ≤ … ≤ x<sub>n</sub>, of an even number the lower",
               "The taps are put in order and the one in the middle wins. A pixel that is far off "
                   + "ends up at one of the two ends and is never chosen, so the noise disappears, "
@@ -72,6 +75,7 @@ final class Selecting {
               "stochastic",
               "Stochastic",
               "StochasticPool",
+              "stochastic",
               "p<sub>i</sub> = x<sub>i</sub> / Σx; training: draw i with p<sub>i</sub>; "
                   + "inference: y = Σ p<sub>i</sub> x<sub>i</sub>",
               "In training every tap may win, but a stronger one more often: the chance is its share "

@@ -195,6 +195,16 @@ final class Stage {
     return Tensor.of(arena, shape, values);
   }
 
+  /** A rectangle of a picture. */
+  Tensor part(Tensor x, Field.Crop crop) {
+    return Scene.tensor(Picture.planes(x).stream().map(plane -> plane.cut(crop)).toList(), arena);
+  }
+
+  /** "240 × 180": width and height. */
+  static String size(Tensor x) {
+    return x.shape().spatial(1) + " × " + x.shape().spatial(0);
+  }
+
   /** A tensor times a number. */
   Tensor scaled(Tensor x, double factor) {
     float[] values = x.toFloatArray();
@@ -324,6 +334,15 @@ final class Stage {
       expected[i] = input[plane + Math.toIntExact(positionAt(positions, i))];
     }
     equal(what, expected, y.toFloatArray());
+  }
+
+  /** The same values in double precision. */
+  static double[] doubles(float[] values) {
+    double[] wide = new double[values.length];
+    for (int i = 0; i < wide.length; i++) {
+      wide[i] = values[i];
+    }
+    return wide;
   }
 
   private static long positionAt(Tensor positions, int index) {
