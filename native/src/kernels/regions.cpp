@@ -68,33 +68,29 @@ HWY_INLINE hn::Vec<D<T>> LoadChannels(const T* p, const T* end, std::int64_t n) 
 
 // --- maxima ---
 
-/** The greatest weighted elements so far, lane by lane. */
+// The greatest weighted elements so far are three vectors: value, weight and position (-1: none).
+// They are not a struct, which scalable vectors cannot be members of.
+
+/** Takes elements that are greater, or NaN, lane by lane. */
 template <typename T>
-struct Greatest {
-  hn::Vec<D<T>> value;
-  hn::Vec<D<T>> weight;
-  hn::Vec<DI<T>> position;  ///< -1: none
+HWY_INLINE void TakeGreater(hn::Vec<D<T>> term, hn::Vec<D<T>> product, hn::Vec<DI<T>> at,
+                            hn::Vec<D<T>>& value, hn::Vec<D<T>>& weight, hn::Vec<DI<T>>& position) {
+  const DI<T> di;
+  const auto better = hn::Or(hn::Gt(term, value), hn::IsNaN(term));
+  value = hn::IfThenElse(better, term, value);
+  weight = hn::IfThenElse(better, product, weight);
+  position = hn::IfThenElse(hn::RebindMask(di, better), at, position);
+}
 
-  HWY_INLINE void Take(hn::Vec<D<T>> term, hn::Vec<D<T>> product, hn::Vec<DI<T>> at) {
-    const DI<T> di;
-    const auto better = hn::Or(hn::Gt(term, value), hn::IsNaN(term));
-    value = hn::IfThenElse(better, term, value);
-    weight = hn::IfThenElse(better, product, weight);
-    position = hn::IfThenElse(hn::RebindMask(di, better), at, position);
-  }
-
-  /** Forgets all in the lanes of `none`: 0 at no position. */
-  HWY_INLINE void Reset(hn::Mask<D<T>> none) {
-    const DI<T> di;
-    value = hn::IfThenZeroElse(none, value);
-    weight = hn::IfThenZeroElse(none, weight);
-    position = hn::IfThenElse(hn::RebindMask(di, none), hn::Set(di, -1), position);
-  }
-
-  static HWY_INLINE Greatest None() {
-    return {hn::Zero(D<T>()), hn::Zero(D<T>()), hn::Set(DI<T>(), -1)};
-  }
-};
+/** Forgets all in the lanes of `none`: 0 at no position. */
+template <typename T>
+HWY_INLINE void Forget(hn::Mask<D<T>> none, hn::Vec<D<T>>& value, hn::Vec<D<T>>& weight,
+                       hn::Vec<DI<T>>& position) {
+  const DI<T> di;
+  value = hn::IfThenZeroElse(none, value);
+  weight = hn::IfThenZeroElse(none, weight);
+  position = hn::IfThenElse(hn::RebindMask(di, none), hn::Set(di, -1), position);
+}
 
 /** The columns of all bins of a row of bins of one region, side by side: lanes are bins. */
 template <typename T>
@@ -129,36 +125,36 @@ class BinColumns {
   }
 
   /** The greatest elements of the bins from `b` on of the row of bins that has rows `down`. */
-  HWY_INLINE Greatest<T> Reduce(const BinTaps& rows, Span down, bool outside, const T* x,
-                                std::int64_t width, std::int64_t b) const {
+  HWY_INLINE void Reduce(const BinTaps& rows, Span down, bool outside, const T* x,
+                         std::int64_t width, std::int64_t b, hn::Vec<D<T>>& value,
+                         hn::Vec<D<T>>& weight, hn::Vec<DI<T>>& position) const {
     const D<T> d;
     const DI<T> di;
-    if (down.empty() || length_ == 0) return Greatest<T>::None();
-    Greatest<T> best = Greatest<T>::None();
+    value = hn::Zero(d);
+    weight = hn::Zero(d);
+    position = hn::Set(di, -1);
+    if (length_ == 0) return;
     for (std::int64_t i = down.begin; i < down.end; ++i) {
       const auto row = region_entry<T>(rows, i);
       const T* line = x + row.position * width;
       const auto base = hn::Set(di, static_cast<IndexOf<T>>(row.position * width));
       const auto scale = hn::Set(d, row.weight);
       for (std::int64_t t = 0; t < length_; ++t) {
-        const auto at = static_cast<std::size_t>(t * pitch_ + b);
-        const auto column = hn::LoadU(di, position_.data() + at);
-        const auto product = hn::Mul(scale, hn::LoadU(d, weight_.data() + at));
+        const auto offset = static_cast<std::size_t>(t * pitch_ + b);
+        const auto column = hn::LoadU(di, position_.data() + offset);
+        const auto product = hn::Mul(scale, hn::LoadU(d, weight_.data() + offset));
         const auto term = hn::Mul(product, hn::GatherIndex(d, line, column));
-        const auto position = hn::Add(base, column);
-        if (i == down.begin && t == 0) {
-          best = {term, product, position};
-          if (outside) {
-            best = Greatest<T>::None();
-          } else {
-            best.Reset(Flagged(outside_, b));
-          }
+        const auto at = hn::Add(base, column);
+        if (i == down.begin && t == 0 && !outside) {
+          value = term;
+          weight = product;
+          position = at;
+          Forget<T>(Flagged(outside_, b), value, weight, position);
         }
-        best.Take(term, product, position);
+        TakeGreater<T>(term, product, at, value, weight, position);
       }
     }
-    best.Reset(Flagged(empty_, b));
-    return best;
+    Forget<T>(Flagged(empty_, b), value, weight, position);
   }
 
  private:
@@ -199,11 +195,13 @@ void MaxBins(const RegionPooling& call, Span items) {
         const Span down = call.taps.rows.of(region, row);
         const bool outside = call.taps.rows.has_outside(region, row);
         for (std::int64_t b = 0; b < call.columns; b += LaneCount(d)) {
-          const auto best = columns.Reduce(call.taps.rows, down, outside, x, call.width, b);
+          hn::Vec<D<T>> value, weight;
+          hn::Vec<DI<T>> position;
+          columns.Reduce(call.taps.rows, down, outside, x, call.width, b, value, weight, position);
           const std::int64_t at = to + row * call.columns + b;
-          StorePart(best.value, d, static_cast<T*>(call.output) + at, call.columns - b);
+          StorePart(value, d, static_cast<T*>(call.output) + at, call.columns - b);
           if (call.mask != nullptr) {
-            StorePositions(DI<T>(), best.position, call.mask + at, call.columns - b);
+            StorePositions(DI<T>(), position, call.mask + at, call.columns - b);
           }
         }
       }
@@ -213,31 +211,37 @@ void MaxBins(const RegionPooling& call, Span items) {
 
 /** The greatest elements of one bin in channels from `x` on, `n` of them wanted. */
 template <typename T>
-HWY_INLINE Greatest<T> MaxOfChannels(const RegionPooling& call, std::int64_t region,
-                                     std::int64_t row, std::int64_t column, const T* x,
-                                     const T* end, std::int64_t n) {
+HWY_INLINE void MaxOfChannels(const RegionPooling& call, std::int64_t region, std::int64_t row,
+                              std::int64_t column, const T* x, const T* end, std::int64_t n,
+                              hn::Vec<D<T>>& value, hn::Vec<D<T>>& weight,
+                              hn::Vec<DI<T>>& position) {
   const D<T> d;
   const DI<T> di;
   const BinTaps& rows = call.taps.rows;
   const BinTaps& columns = call.taps.columns;
   const Span down = rows.of(region, row);
   const Span across = columns.of(region, column);
-  Greatest<T> best = Greatest<T>::None();
+  value = hn::Zero(d);
+  weight = hn::Zero(d);
+  position = hn::Set(di, -1);
   bool found = rows.has_outside(region, row) || columns.has_outside(region, column);
   for (std::int64_t i = down.begin; i < down.end; ++i) {
     const auto r = region_entry<T>(rows, i);
     for (std::int64_t j = across.begin; j < across.end; ++j) {
       const auto c = region_entry<T>(columns, j);
-      const std::int64_t position = r.position * call.width + c.position;
+      const std::int64_t place = r.position * call.width + c.position;
       const auto product = hn::Set(d, r.weight * c.weight);
-      const auto term = hn::Mul(product, LoadChannels<T>(x + position * call.channels, end, n));
-      const auto at = hn::Set(di, static_cast<IndexOf<T>>(position));
-      if (!found) best = {term, product, at};
+      const auto term = hn::Mul(product, LoadChannels<T>(x + place * call.channels, end, n));
+      const auto at = hn::Set(di, static_cast<IndexOf<T>>(place));
+      if (!found) {
+        value = term;
+        weight = product;
+        position = at;
+      }
       found = true;
-      best.Take(term, product, at);
+      TakeGreater<T>(term, product, at, value, weight, position);
     }
   }
-  return best;
 }
 
 /** Items are rows of bins of regions. */
@@ -254,10 +258,13 @@ void MaxChannels(const RegionPooling& call, Span items) {
     for (std::int64_t column = 0; column < call.columns; ++column) {
       const std::int64_t to = (item * call.columns + column) * channels;
       for (std::int64_t c = 0; c < channels; c += LaneCount(d)) {
-        const auto best = MaxOfChannels<T>(call, region, row, column, x + c, end, channels - c);
-        StorePart(best.value, d, static_cast<T*>(call.output) + to + c, channels - c);
+        hn::Vec<D<T>> value, weight;
+        hn::Vec<DI<T>> position;
+        MaxOfChannels<T>(call, region, row, column, x + c, end, channels - c, value, weight,
+                         position);
+        StorePart(value, d, static_cast<T*>(call.output) + to + c, channels - c);
         if (call.mask != nullptr) {
-          StorePositions(DI<T>(), best.position, call.mask + to + c, channels - c);
+          StorePositions(DI<T>(), position, call.mask + to + c, channels - c);
         }
       }
     }
@@ -267,14 +274,14 @@ void MaxChannels(const RegionPooling& call, Span items) {
 /** Adds the gradients of `n` lanes where their greatest elements were, `step` apart, lane by lane.
  */
 template <typename T>
-HWY_INLINE void ScatterGreatest(const Greatest<T>& best, const T* dy, std::int64_t n, T* dx,
-                                std::int64_t step, std::int64_t lane_step) {
+HWY_INLINE void ScatterGreatest(hn::Vec<D<T>> weights, hn::Vec<DI<T>> positions, const T* dy,
+                                std::int64_t n, T* dx, std::int64_t step, std::int64_t lane_step) {
   const D<T> d;
   const DI<T> di;
   HWY_ALIGN T weight[hn::MaxLanes(D<T>())];
   HWY_ALIGN IndexOf<T> position[hn::MaxLanes(D<T>())];
-  hn::Store(best.weight, d, weight);
-  hn::Store(best.position, di, position);
+  hn::Store(weights, d, weight);
+  hn::Store(positions, di, position);
   for (std::int64_t lane = 0; lane < std::min(n, LaneCount(d)); ++lane) {
     if (position[lane] >= 0)
       dx[position[lane] * step + lane * lane_step] += dy[lane] * weight[lane];
@@ -299,8 +306,11 @@ void MaxBinsBackward(const RegionPooling& call, Span items) {
         const Span down = call.taps.rows.of(region, row);
         const bool outside = call.taps.rows.has_outside(region, row);
         for (std::int64_t b = 0; b < call.columns; b += LaneCount(d)) {
-          const auto best = columns.Reduce(call.taps.rows, down, outside, x, call.width, b);
-          ScatterGreatest<T>(best, dy + row * call.columns + b, call.columns - b, dx, 1, 0);
+          hn::Vec<D<T>> value, weight;
+          hn::Vec<DI<T>> position;
+          columns.Reduce(call.taps.rows, down, outside, x, call.width, b, value, weight, position);
+          ScatterGreatest<T>(weight, position, dy + row * call.columns + b, call.columns - b, dx, 1,
+                             0);
         }
       }
     }
@@ -348,9 +358,11 @@ void MaxChannelsBackward(const RegionPooling& call, Span items) {
         const T* dy = static_cast<const T*>(call.input) +
                       (region * call.output_plane() + bin) * channels + block.first;
         for (std::int64_t c = 0; c < block.size; c += LaneCount(d)) {
-          const auto best = MaxOfChannels<T>(call, region, bin / call.columns, bin % call.columns,
-                                             x + c, end, block.size - c);
-          ScatterGreatest<T>(best, dy + c, block.size - c, dx + c, channels, 1);
+          hn::Vec<D<T>> value, weight;
+          hn::Vec<DI<T>> position;
+          MaxOfChannels<T>(call, region, bin / call.columns, bin % call.columns, x + c, end,
+                           block.size - c, value, weight, position);
+          ScatterGreatest<T>(weight, position, dy + c, block.size - c, dx + c, channels, 1);
         }
       }
     }
