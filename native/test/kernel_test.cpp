@@ -17,12 +17,29 @@ namespace {
 using Extents = std::vector<std::int64_t>;
 
 /** Windows of the kind that a kernel may be made for; the last is anything at all. */
-enum Family { k2_s2, k3_s2, stride_1, large_stride_1, whole_plane, any, kFamilies };
+enum Family { k2_s2, k3_s2, stride_1, large_stride_1, whole_plane, bins, any, kFamilies };
 
 /** Rough work of a case, kept small enough for thousands of them. */
 std::int64_t work(const PoolingCase& c) {
   const Geometry g = c.pooling(Operation::max_forward).geometry;
   return g.input_size() + g.output_size() * std::min<std::int64_t>(g.taps(), 4000);
+}
+
+bool is_backward(Operation operation) {
+  return operation == Operation::route_backward || operation == Operation::avg_backward;
+}
+
+bool is_extreme(Operation operation) {
+  return operation == Operation::max_forward || operation == Operation::min_forward;
+}
+
+/** A type that an operation takes; the common ones more often. */
+std::int32_t draw_dtype(Random& random, Operation operation) {
+  constexpr std::int32_t kTypes[] = {FPOOL_F32, FPOOL_F64, FPOOL_F16, FPOOL_BF16,
+                                     FPOOL_U8,  FPOOL_I8,  FPOOL_I32};
+  if (random.one_in(3)) return FPOOL_F32;
+  if (!is_backward(operation) && random.one_in(4)) return FPOOL_U8;
+  return kTypes[random.between(0, is_backward(operation) ? 3 : is_extreme(operation) ? 6 : 5)];
 }
 
 /** A case that the library may refuse; the caller draws again. */
@@ -56,6 +73,10 @@ PoolingCase draw(Random& random, Operation operation) {
         stride[i] = 1;
         if (random.one_in(6)) dilation[i] = random.between(2, 3);
         break;
+      case bins:
+        kernel[i] = random.between(1, random.one_in(4) ? 2 * input[i] : input[i]);
+        stride[i] = 1;
+        break;
       case whole_plane:
         kernel[i] = input[i];
         stride[i] = random.between(1, 3);
@@ -74,9 +95,9 @@ PoolingCase draw(Random& random, Operation operation) {
     const std::int64_t reach = dilation[i] * (kernel[i] - 1) + 1;
     begin[i] = random.one_in(2) ? 0 : random.between(0, reach - 1);
     end[i] = random.one_in(3) ? random.between(0, reach - 1) : begin[i];
-    if (family == whole_plane) begin[i] = end[i] = 0;
+    if (family == whole_plane || family == bins) begin[i] = end[i] = 0;
   }
-  if (rank > 1 && family != any && family != whole_plane && random.one_in(4)) {
+  if (rank > 1 && family != any && family != whole_plane && family != bins && random.one_in(4)) {
     // The kernel's window in the plane, one that is nearly it in depth or height.
     kernel[0] = random.between(1, 3);
     stride[0] = random.between(1, 3);
@@ -86,20 +107,22 @@ PoolingCase draw(Random& random, Operation operation) {
     begin[0] = end[0] = 0;
   }
   c.input(input).kernel(kernel).stride(stride).dilation(dilation).pad(begin, end);
-  if (random.one_in(6)) {
+  if (family == bins) {
+    c.adaptive();
+  } else if (random.one_in(6)) {
     c.padding(static_cast<std::int32_t>(random.between(FPOOL_PAD_SAME_UPPER, FPOOL_PAD_VALID)));
   } else if (random.one_in(3)) {
     c.ceil();
   }
 
-  const bool forward = operation == Operation::max_forward || operation == Operation::avg_forward;
-  if (forward && random.one_in(2)) c.bytes();
-  std::int64_t taps = 1;
-  for (const std::int64_t extent : kernel) taps *= extent;
+  c.dtype(draw_dtype(random, operation));
+  if (!c.valid()) return c;
+  const std::int64_t taps = c.pooling(operation).geometry.taps();
   const MaskType compact =
       taps <= FPOOL_MASK_NONE_COMPACT ? MaskType::position_u8 : MaskType::plane_i32;
   switch (operation) {
     case Operation::max_forward:
+    case Operation::min_forward:
       if (!random.one_in(3)) c.mask(random.one_in(3) ? MaskType::plane_i32 : compact);
       break;
     case Operation::route_backward:
@@ -130,8 +153,9 @@ void PrintTo(const KernelOf& kernel, std::ostream* out) { *out << kernel.name();
 
 std::vector<KernelOf> every_kernel() {
   std::vector<KernelOf> all;
-  for (const Operation operation : {Operation::max_forward, Operation::route_backward,
-                                    Operation::avg_forward, Operation::avg_backward}) {
+  for (const Operation operation :
+       {Operation::max_forward, Operation::min_forward, Operation::route_backward,
+        Operation::avg_forward, Operation::avg_backward}) {
     for (const std::string& kernel : dispatch::kernels(operation)) {
       all.push_back({operation, kernel});
     }
@@ -163,7 +187,13 @@ PoolingCase enlarged(PoolingCase c, Random& random) {
     // A window of the whole plane stays one; many planes are what threads share out.
     return c.batch(64).channels(64);
   }
-  return c.resize(extents);
+  c.resize(extents);
+  // The bins of a larger input are larger.
+  if (c.valid() && c.pooling(Operation::max_forward).mask_type == MaskType::position_u8 &&
+      c.pooling(Operation::max_forward).geometry.taps() > FPOOL_MASK_NONE_COMPACT) {
+    c.mask(MaskType::plane_i32);
+  }
+  return c;
 }
 
 /** While it lives, kernels take every tensor (or, if negative, none but the large) for one beyond
@@ -180,7 +210,7 @@ class EachKernel : public ::testing::TestWithParam<KernelOf> {};
 
 TEST_P(EachKernel, EqualsTheOracleAtEveryTier) {
   const auto& [operation, kernel] = GetParam();
-  const int wanted = case_count(1000);
+  const int wanted = case_count(500);
   int accepted = 0;
   for (int i = 0; accepted < wanted && !HasFailure(); ++i) {
     const PoolingCase c = generated(operation, i);
@@ -195,7 +225,7 @@ TEST_P(EachKernel, EqualsTheOracleAtEveryTier) {
 
 TEST_P(EachKernel, GivesTheSameBitsForEveryThreadCount) {
   const auto& [operation, kernel] = GetParam();
-  const int wanted = std::max(1, case_count(1000) / 100);
+  const int wanted = std::max(1, case_count(500) / 60);
   int accepted = 0;
   for (int i = 0; accepted < wanted && !HasFailure(); ++i) {
     Random random(static_cast<std::uint64_t>(i));
@@ -211,13 +241,14 @@ TEST_P(EachKernel, GivesTheSameBitsForEveryThreadCount) {
 INSTANTIATE_TEST_SUITE_P(, EachKernel, ::testing::ValuesIn(every_kernel()),
                          [](const auto& info) { return info.param.name(); });
 
-/** Checks all four operations; bytes where the operation has them. */
+/** Checks every operation; bytes where the operation has them. */
 void check_all(PoolingCase c) {
   c.check(Operation::max_forward);
   c.check(Operation::avg_forward);
   c.check(Operation::avg_backward);
   c.mask(MaskType::position_u8);
   c.check(Operation::max_forward);
+  c.check(Operation::min_forward);
   c.check(Operation::route_backward);
   c.bytes();
   c.check(Operation::max_forward);

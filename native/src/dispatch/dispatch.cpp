@@ -43,13 +43,18 @@ void run_reference(const Call& call, Span items) {
   }
 }
 
-/** Names of the kernels of an operation, whatever it is called with. */
+void add_new(std::vector<std::string>& names, const std::string& name) {
+  if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+}
+
+/** Names of the kernels of an operation, whatever it is called with; those of other element types
+ * may have the same. */
 std::vector<std::string> names_of(Operation operation) {
   std::vector<std::string> names;
   switch (operation) {
-#define FEATUREPOOL_CASE(op, Type)                                                       \
-  case Operation::op:                                                                    \
-    for (const KernelOf<Type>& kernel : op##_kernels()) names.emplace_back(kernel.name); \
+#define FEATUREPOOL_CASE(op, Type)                                                   \
+  case Operation::op:                                                                \
+    for (const KernelOf<Type>& kernel : op##_kernels()) add_new(names, kernel.name); \
     break;
     FEATUREPOOL_OPERATIONS(FEATUREPOOL_CASE)
 #undef FEATUREPOOL_CASE
@@ -100,9 +105,7 @@ Tier best_tier(const std::string& cap, fpool_status status, const char* name) {
 std::vector<std::string> all_kernel_names() {
   std::vector<std::string> names;
   for (const Operation operation : kOperations) {
-    for (const std::string& name : names_of(operation)) {
-      if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
-    }
+    for (const std::string& name : names_of(operation)) add_new(names, name);
   }
   names.emplace_back(kReference);
   return names;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "dispatch/kernel.hpp"
+#include "kernels/elements.hpp"
 #include "kernels/plane_view.hpp"
 #include "kernels/scratch.hpp"
 #include "kernels/windows.hpp"
@@ -15,27 +16,23 @@
 #define HWY_TARGET_INCLUDE "kernels/average.cpp"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "kernels/rows-inl.h"
+#include "kernels/bins-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace featurepool {
 namespace HWY_NAMESPACE {
 namespace average_pooling {
 
-/** Quotients as they are stored: f32 as it is, u8 rounded half to even and saturated. */
-template <typename T, class D>
-HWY_INLINE auto Quotient(D d, hn::Vec<D> sum, hn::VFromD<hn::RebindToFloat<D>> divisor) {
-  if constexpr (std::is_floating_point_v<T>) {
+/** Quotients, of bytes rounded half to even; still in lanes as wide as the sums. */
+template <class D>
+HWY_INLINE hn::Vec<D> Quotient(D d, hn::Vec<D> sum, hn::VFromD<hn::RebindToFloat<D>> divisor) {
+  if constexpr (std::is_floating_point_v<hn::TFromD<D>>) {
     (void)d;
     return hn::Div(sum, divisor);
   } else {
-    // Sums are less than 2^24 here (see accepts_sums), so they convert exactly as signed integers.
+    // Sums are less than 2^24 here (see accepts_sums), so they convert exactly.
     const hn::RebindToFloat<D> df;
-    const hn::RebindToSigned<D> di;
-    const auto quotient =
-        hn::Div(hn::ConvertTo(df, hn::BitCast(di, sum)), hn::Max(divisor, hn::Set(df, 1.0f)));
-    const auto most = hn::Set(df, static_cast<float>(std::numeric_limits<T>::max()));
-    return hn::DemoteTo(hn::Rebind<T, D>(), hn::NearestInt(hn::Min(quotient, most)));
+    return hn::NearestInt(hn::Div(hn::ConvertTo(df, sum), hn::Max(divisor, hn::Set(df, 1.0f))));
   }
 }
 
@@ -45,6 +42,8 @@ class StoreQuotient {
  public:
   using Element = T;
   using R = SumOf<T>;
+  /** Counts of taps are multiplied as numbers of this type: divisors of the sums. */
+  using Count = hn::TFromD<hn::RebindToFloat<typename R::D>>;
   const bool stream;
 
   explicit StoreQuotient(const Pooling& p)
@@ -52,21 +51,21 @@ class StoreQuotient {
         p_(p),
         uniform_(uniform_divisor(p.geometry, p.divisor)),
         reciprocal_(std::has_single_bit(static_cast<std::uint64_t>(uniform_))
-                        ? 1.0f / static_cast<float>(uniform_)
-                        : 0.0f) {}
+                        ? Count{1} / static_cast<Count>(uniform_)
+                        : Count{0}) {}
 
   void StartTile(const PlaneView& view, Span outputs) {
     if (uniform_ != 0) return;
-    columns_.resize(static_cast<std::size_t>(outputs.size() + kOverhang), 1.0f);
+    columns_.resize(static_cast<std::size_t>(outputs.size() + kOverhang), Count{1});
     for (std::int64_t o = outputs.begin; o < outputs.end; ++o) {
       columns_[static_cast<std::size_t>(o - outputs.begin)] =
-          static_cast<float>(counted_taps(p_.geometry.w(), p_.divisor, o / view.interleave));
+          static_cast<Count>(counted_taps(p_.geometry.w(), p_.divisor, o / view.interleave));
     }
   }
 
   void StartRow(const PlaneView& view, std::int64_t d, std::int64_t h) {
     if (uniform_ != 0) return;
-    rows_ = static_cast<float>(counted_taps(view.d, p_.divisor, d) *
+    rows_ = static_cast<Count>(counted_taps(view.d, p_.divisor, d) *
                                counted_taps(view.h, p_.divisor, h));
   }
 
@@ -74,16 +73,16 @@ class StoreQuotient {
                         T* HWY_RESTRICT row) const {
     const typename R::D d;
     const hn::RebindToFloat<typename R::D> df;
-    if constexpr (std::is_floating_point_v<T>) {
+    if constexpr (std::is_floating_point_v<typename R::Lane>) {
       if (reciprocal_ != 0) {  // a power of two: the product is the quotient, bit for bit
         Store(hn::Mul(sum, hn::Set(df, reciprocal_)), o, n, row);
         return;
       }
     }
     const auto divisor = uniform_ != 0
-                             ? hn::Set(df, static_cast<float>(uniform_))
+                             ? hn::Set(df, static_cast<Count>(uniform_))
                              : hn::Mul(hn::Set(df, rows_), hn::LoadU(df, columns_.data() + o));
-    Store(Quotient<T>(d, sum, divisor), o, n, row);
+    Store(Quotient(d, sum, divisor), o, n, row);
   }
 
  private:
@@ -91,21 +90,21 @@ class StoreQuotient {
 
   template <class V>
   HWY_INLINE void Store(V v, std::int64_t o, std::int64_t n, T* HWY_RESTRICT row) const {
-    const hn::Rebind<T, typename R::D> d;
+    const typename R::D d;
     if constexpr (std::is_floating_point_v<T>) {
       if (stream && n >= LaneCount(d)) {
         hn::Stream(v, d, row + o);
         return;
       }
     }
-    StorePart(v, d, row + o, n);
+    StoreElements(v, d, row + o, n);
   }
 
   const Pooling& p_;
   const std::int64_t uniform_;
-  const float reciprocal_;  ///< 0 unless the uniform divisor is a power of two
-  std::vector<float> columns_;
-  float rows_ = 1.0f;
+  const Count reciprocal_;  ///< 0 unless the uniform divisor is a power of two
+  std::vector<Count> columns_;
+  Count rows_ = 1;
 };
 
 struct NothingToRedo {
@@ -113,20 +112,25 @@ struct NothingToRedo {
 };
 
 template <typename T>
-void Pairs(const Pooling& p, Span items) {
+void PairsOf(const Pooling& p, Span items) {
   ForwardPairs<SumOf<T>>(p, items, StoreQuotient<T>(p), NothingToRedo());
 }
 template <typename T>
-void Plane(const Pooling& p, Span items) {
+void PlaneOf(const Pooling& p, Span items) {
   ForwardPlane<SumOf<T>>(p, items, StoreQuotient<T>(p), NothingToRedo());
 }
 template <typename T>
-void Sliding(const Pooling& p, Span items) {
+void SlidingOf(const Pooling& p, Span items) {
   ForwardSliding<SumOf<T>>(p, items, StoreQuotient<T>(p), NothingToRedo());
 }
 template <typename T>
-void Rows(const Pooling& p, Span items) {
+void RowsOf(const Pooling& p, Span items) {
   ForwardRows<SumOf<T>>(p, items, StoreQuotient<T>(p), NothingToRedo());
+}
+
+template <typename T>
+void BinsOf(const Pooling& p, Span items) {
+  SumBins<SumOf<T>>(p, items, StoreQuotient<T>(p));
 }
 
 /** Loads a tap of the channels of an interleaved window; behind the tensor's end it stops. */
@@ -144,11 +148,10 @@ struct TapLoad {
 };
 
 template <typename T>
-void InterleavedTaps(const Pooling& p, Span items) {
+void InterleavedTapsOf(const Pooling& p, Span items) {
   using R = SumOf<T>;
   const typename R::D d;
   const hn::RebindToFloat<typename R::D> df;
-  const hn::Rebind<T, typename R::D> dt;
   const std::int64_t lanes = LaneCount(d);
   const Geometry& g = p.geometry;
   const RowTiles tiles = InterleavedOutputTiles(g);
@@ -165,14 +168,14 @@ void InterleavedTaps(const Pooling& p, Span items) {
                                               : counted_taps(g.d(), p.divisor, item.d) *
                                                     counted_taps(g.h(), p.divisor, item.h) *
                                                     counted_taps(g.w(), p.divisor, ow);
-      const auto divisor = hn::Set(df, static_cast<float>(count));
+      const auto divisor = hn::Set(df, static_cast<typename StoreQuotient<T>::Count>(count));
       const T* image = x + item.plane * g.input_plane() * g.channels + taps.base;
       T* y = static_cast<T*>(p.output) +
              (item.plane * g.output_plane() + tiles.row(item) * g.w().output + ow) * g.channels;
       for (std::int64_t c = 0;;) {
         const TapLoad<R> load{image + c, end, taps.offset, g.channels - c};
         const auto sum = taps.count == 0 ? hn::Zero(d) : CombineTaps<R>(load, taps.count);
-        StorePart(Quotient<T>(d, sum, divisor), dt, y + c, g.channels - c);
+        StoreElements(Quotient(d, sum, divisor), d, y + c, g.channels - c);
         if (c + lanes >= g.channels) break;
         c = std::min(c + lanes, g.channels - lanes);
       }
@@ -183,11 +186,12 @@ void InterleavedTaps(const Pooling& p, Span items) {
 // --- the gradient ---
 
 /** Sums of rows of dy, each divided by its windows' divisors, over elements [0, size). */
-HWY_NOINLINE void SumQuotients(const std::vector<const float*>& rows,
-                               const std::vector<float>& row_counts,
-                               const std::vector<float>& column_counts, std::int64_t size,
-                               float* HWY_RESTRICT line) {
-  const hn::ScalableTag<float> d;
+template <typename T>
+HWY_NOINLINE void SumQuotients(const std::vector<const T*>& rows,
+                               const std::vector<LaneOf<T>>& row_counts,
+                               const std::vector<LaneOf<T>>& column_counts, std::int64_t size,
+                               LaneOf<T>* HWY_RESTRICT line) {
+  const hn::ScalableTag<LaneOf<T>> d;
   const std::int64_t lanes = LaneCount(d);
   for (std::int64_t x = 0; x < size; x += lanes) {
     const std::int64_t part = std::min(lanes, size - x);
@@ -195,25 +199,85 @@ HWY_NOINLINE void SumQuotients(const std::vector<const float*>& rows,
     auto sum = hn::Zero(d);
     for (std::size_t r = 0; r < rows.size(); ++r) {
       const auto divisor = hn::Mul(hn::Set(d, row_counts[r]), columns);
-      sum = hn::Add(sum, hn::Div(LoadPart(d, rows[r] + x, part), divisor));
+      sum = hn::Add(sum, hn::Div(LoadElements(d, rows[r] + x, part), divisor));
     }
     hn::StoreU(sum, d, line + x);
   }
 }
 
 /** Divides a line by one number. */
-HWY_INLINE void DivideLine(float* HWY_RESTRICT line, std::int64_t size, std::int64_t divisor) {
-  const hn::ScalableTag<float> d;
-  const auto by = hn::Set(d, static_cast<float>(divisor));
+template <typename Lane>
+HWY_INLINE void DivideLine(Lane* HWY_RESTRICT line, std::int64_t size, std::int64_t divisor) {
+  const hn::ScalableTag<Lane> d;
+  const auto by = hn::Set(d, static_cast<Lane>(divisor));
   for (std::int64_t x = 0; x < size; x += LaneCount(d)) {
     hn::StoreU(hn::Div(hn::LoadU(d, line + x), by), d, line + x);
   }
 }
 
+/** The vertical half of the gradient: the rows of dy whose windows hold an input row, divided and
+ * summed. */
+template <typename T>
+class QuotientRows {
+ public:
+  using Lane = LaneOf<T>;
+
+  QuotientRows(const Pooling& p, const PlaneView& view)
+      : p_(p), view_(view), uniform_(uniform_divisor(p.geometry, p.divisor)) {}
+
+  /** Called before the rows of a tile whose columns `outputs` hold. */
+  void StartTile(const Span& outputs) {
+    outputs_ = outputs;
+    if (uniform_ != 0) return;
+    const hn::ScalableTag<Lane> d;
+    column_counts_.assign(static_cast<std::size_t>(outputs.size() + LaneCount(d)), Lane{1});
+    for (std::int64_t o = 0; o < outputs.size(); ++o) {
+      column_counts_[static_cast<std::size_t>(o)] = static_cast<Lane>(
+          counted_taps(p_.geometry.w(), p_.divisor, (outputs.begin + o) / view_.interleave));
+    }
+  }
+
+  /** The sums for an input row of the tile begun last. */
+  HWY_INLINE void Sum(const RowTiles::Item& item, Lane* HWY_RESTRICT sums) {
+    rows_.clear();
+    row_counts_.clear();
+    list_covering(view_.d, item.d, depth_);
+    list_covering(view_.h, item.h, height_);
+    for (const Covering& od : depth_) {
+      for (const Covering& oh : height_) {
+        rows_.push_back(static_cast<const T*>(p_.input) + item.plane * view_.output_plane() +
+                        (od.output * view_.h.output + oh.output) * view_.w.output + outputs_.begin);
+        row_counts_.push_back(static_cast<Lane>(counted_taps(view_.d, p_.divisor, od.output) *
+                                                counted_taps(view_.h, p_.divisor, oh.output)));
+      }
+    }
+    const std::int64_t size = outputs_.size();
+    if (rows_.empty() || size == 0) {
+      FillLine(sums, size, Lane{0});
+    } else if (uniform_ != 0) {
+      ReduceRows<SumOf<T>>(rows_.data(), static_cast<std::int64_t>(rows_.size()), size, sums);
+      DivideLine(sums, size, uniform_);
+    } else {
+      SumQuotients<T>(rows_, row_counts_, column_counts_, size, sums);
+    }
+  }
+
+ private:
+  const Pooling& p_;
+  const PlaneView& view_;
+  const std::int64_t uniform_;
+  Span outputs_{0, 0};
+  std::vector<const T*> rows_;
+  std::vector<Lane> row_counts_;
+  std::vector<Lane> column_counts_;
+  std::vector<Covering> depth_;
+  std::vector<Covering> height_;
+};
+
 /** Sum of the taps of one phase over a line. */
 template <class R>
 struct PhaseLoad {
-  const float* line;
+  const typename R::Lane* line;
   const std::vector<PhaseTap>& taps;
   HWY_INLINE hn::Vec<typename R::D> operator()(std::int64_t i) const {
     return hn::LoadU(typename R::D(), line + taps[static_cast<std::size_t>(i)].offset);
@@ -224,71 +288,41 @@ struct PhaseLoad {
  * dx of input rows: the gradients of the windows that hold a row are summed vertically, then along
  * the row, as in the forward direction; each element is written once.
  */
-void AvgSpreadRows(const Pooling& p, Span items) {
-  using R = SumOf<float>;
-  const R::D d;
+template <typename T>
+void SpreadRowsOf(const Pooling& p, Span items) {
+  using Lane = LaneOf<T>;
+  using R = SumOf<Lane>;
+  const typename R::D d;
   const std::int64_t lanes = LaneCount(d);
   const PlaneView view(p);
   const Axis& w = view.w;
   const RowTiles tiles = InputTiles(view);
   const GradientLine lines(view, tiles.tile);
-  const std::int64_t uniform = uniform_divisor(p.geometry, p.divisor);
-  const Line<float> line(lines.pitch());
-  const Line<float> spare(lines.pitch());
-  const Line<float> phases(w.stride * lines.phase_pitch());
-  const Line<float> joined(w.stride * lines.phase_pitch());
-  std::vector<const float*> rows;
-  std::vector<float> row_counts;
-  std::vector<float> column_counts;
-  std::vector<Covering> depth;
-  std::vector<Covering> height;
+  const Line<Lane> line(lines.pitch());
+  const Line<Lane> spare(lines.pitch());
+  const Line<Lane> phases(w.stride * lines.phase_pitch());
+  const Line<Lane> joined(w.stride * lines.phase_pitch());
+  QuotientRows<T> quotients(p, view);
   std::int64_t started = -1;
   RowTiles::Item item = tiles.item(items.begin);
   for (std::int64_t index = items.begin; index < items.end; ++index, tiles.advance(item)) {
     const GradientColumns columns(w, tiles.columns(item));
-    const std::int64_t size = columns.outputs.size();
-    if (uniform == 0 && item.tile != started) {
-      column_counts.assign(static_cast<std::size_t>(size + lanes), 1.0f);
-      for (std::int64_t o = 0; o < size; ++o) {
-        column_counts[static_cast<std::size_t>(o)] = static_cast<float>(
-            counted_taps(p.geometry.w(), p.divisor, (columns.outputs.begin + o) / view.interleave));
-      }
-      started = item.tile;
-    }
-    rows.clear();
-    row_counts.clear();
-    list_covering(view.d, item.d, depth);
-    list_covering(view.h, item.h, height);
-    for (const Covering& od : depth) {
-      for (const Covering& oh : height) {
-        rows.push_back(static_cast<const float*>(p.input) + item.plane * view.output_plane() +
-                       (od.output * view.h.output + oh.output) * w.output + columns.outputs.begin);
-        row_counts.push_back(static_cast<float>(counted_taps(view.d, p.divisor, od.output) *
-                                                counted_taps(view.h, p.divisor, oh.output)));
-      }
-    }
-    FillLine(line.get(), columns.before, 0.0f);
-    float* sums = line.get() + columns.before;
-    if (rows.empty() || size == 0) {
-      FillLine(sums, size, 0.0f);
-    } else if (uniform != 0) {
-      ReduceRows<R>(rows.data(), static_cast<std::int64_t>(rows.size()), size, sums);
-      DivideLine(sums, size, uniform);
-    } else {
-      SumQuotients(rows, row_counts, column_counts, size, sums);
-    }
-    FillLine(sums + size, columns.after, 0.0f);
+    if (item.tile != started) quotients.StartTile(columns.outputs);
+    started = item.tile;
+    FillLine(line.get(), columns.before, Lane{0});
+    Lane* sums = line.get() + columns.before;
+    quotients.Sum(item, sums);
+    FillLine(sums + columns.outputs.size(), columns.after, Lane{0});
 
-    float* dx =
-        static_cast<float*>(p.output) + item.plane * view.input_plane() + tiles.row(item) * w.input;
+    T* dx = static_cast<T*>(p.output) + item.plane * view.input_plane() + tiles.row(item) * w.input;
     if (w.stride == 1 && w.kernel >= kLeastDoubling) {
-      const float* result =
+      const Lane* result =
           SlideByDoubling<R>(line.get(), spare.get(), columns.phase_length, w.kernel, w.dilation);
-      std::copy_n(result, columns.inputs.size(), dx + columns.inputs.begin);
+      CopyFromLanes(result, columns.inputs.size(), dx + columns.inputs.begin);
       continue;
     }
     for (std::int64_t r = 0; r < w.stride; ++r) {
-      float* phase = phases.get() + r * lines.phase_pitch();
+      Lane* phase = phases.get() + r * lines.phase_pitch();
       const std::vector<PhaseTap>& taps = lines.taps(r);
       for (std::int64_t q = 0; q < columns.phase_length; q += lanes) {
         const PhaseLoad<R> load{line.get() + q, taps};
@@ -301,20 +335,56 @@ void AvgSpreadRows(const Pooling& p, Span items) {
   }
 }
 
+/** dx of input rows under bins: as SpreadRowsOf(), but each column sums its own part of the line.
+ */
+template <typename T>
+void SpreadBinsOf(const Pooling& p, Span items) {
+  using Lane = LaneOf<T>;
+  const PlaneView view(p);
+  const RowTiles tiles = InputTiles(view);
+  const Line<Lane> line(view.w.output);
+  const Line<Lane> sums(tiles.tile);
+  QuotientRows<T> quotients(p, view);
+  std::vector<Span> covering;  // outputs that hold each column of the tile
+  std::int64_t started = -1;
+  RowTiles::Item item = tiles.item(items.begin);
+  for (std::int64_t index = items.begin; index < items.end; ++index, tiles.advance(item)) {
+    const Span inputs = tiles.columns(item);
+    if (item.tile != started) {
+      covering.clear();
+      for (std::int64_t i = inputs.begin; i < inputs.end; ++i) {
+        covering.push_back(view.w.covering(i));
+      }
+      quotients.StartTile({covering.front().begin, covering.back().end});
+      started = item.tile;
+    }
+    quotients.Sum(item, line.get());
+    const Lane* from = line.get() - covering.front().begin;
+    for (std::int64_t i = 0; i < inputs.size(); ++i) {
+      const Span& outputs = covering[static_cast<std::size_t>(i)];
+      sums[i] = SumOfRun<SumOf<Lane>>(from + outputs.begin, outputs.size());
+    }
+    CopyFromLanes(sums.get(), inputs.size(),
+                  static_cast<T*>(p.output) + item.plane * view.input_plane() +
+                      tiles.row(item) * view.w.input + inputs.begin);
+  }
+}
+
 /** dx of input positions of an interleaved tensor; lanes along C. */
-void AvgSpreadInterleaved(const Pooling& p, Span items) {
+template <typename T>
+void SpreadInterleavedOf(const Pooling& p, Span items) {
   const Geometry& g = p.geometry;
   const std::int64_t uniform = uniform_divisor(g, p.divisor);
-  const auto* dy = static_cast<const float*>(p.input);
+  const auto* dy = static_cast<const T*>(p.input);
   struct Window {
-    const float* gradient;
-    float divisor;
+    const T* gradient;
+    LaneOf<T> divisor;
   };
   struct Term {
-    HWY_INLINE hn::Vec<hn::ScalableTag<float>> operator()(const Window& window, std::int64_t c,
-                                                          std::int64_t part) const {
-      const hn::ScalableTag<float> d;
-      return hn::Div(LoadPart(d, window.gradient + c, part), hn::Set(d, window.divisor));
+    HWY_INLINE hn::Vec<hn::ScalableTag<LaneOf<T>>> operator()(const Window& window, std::int64_t c,
+                                                              std::int64_t part) const {
+      const hn::ScalableTag<LaneOf<T>> d;
+      return hn::Div(LoadElements(d, window.gradient + c, part), hn::Set(d, window.divisor));
     }
   };
   const auto make = [&](std::int64_t image, const Covering& od, const Covering& oh,
@@ -323,27 +393,43 @@ void AvgSpreadInterleaved(const Pooling& p, Span items) {
                                             : counted_taps(g.d(), p.divisor, od.output) *
                                                   counted_taps(g.h(), p.divisor, oh.output) *
                                                   counted_taps(g.w(), p.divisor, ow.output);
-    return Window{dy + InterleavedOutput(g, image, od, oh, ow), static_cast<float>(count)};
+    return Window{dy + InterleavedOutput(g, image, od, oh, ow), static_cast<LaneOf<T>>(count)};
   };
-  GatherInterleaved<Window>(p, items, make, Term());
+  GatherInterleaved<T, Window>(p, items, make, Term());
 }
 
 // --- what the tables hold: plain functions ---
 
-void AvgPlane(const Pooling& p, Span items) {
-  p.dtype == FPOOL_U8 ? Plane<std::uint8_t>(p, items) : Plane<float>(p, items);
+using CommonTypes = ElementTypes<float, std::uint8_t>;
+using SumTypes =
+    ElementTypes<float, double, hwy::float16_t, hwy::bfloat16_t, std::int8_t, std::uint8_t>;
+
+void Pairs(const Pooling& p, Span items) {
+  CommonTypes::with(p, [&]<typename T>() { PairsOf<T>(p, items); });
 }
-void AvgPairs(const Pooling& p, Span items) {
-  p.dtype == FPOOL_U8 ? Pairs<std::uint8_t>(p, items) : Pairs<float>(p, items);
+void Sliding(const Pooling& p, Span items) {
+  CommonTypes::with(p, [&]<typename T>() { SlidingOf<T>(p, items); });
 }
-void AvgSliding(const Pooling& p, Span items) {
-  p.dtype == FPOOL_U8 ? Sliding<std::uint8_t>(p, items) : Sliding<float>(p, items);
+void Plane(const Pooling& p, Span items) {
+  SumTypes::with(p, [&]<typename T>() { PlaneOf<T>(p, items); });
 }
-void AvgRows(const Pooling& p, Span items) {
-  p.dtype == FPOOL_U8 ? Rows<std::uint8_t>(p, items) : Rows<float>(p, items);
+void Rows(const Pooling& p, Span items) {
+  SumTypes::with(p, [&]<typename T>() { RowsOf<T>(p, items); });
 }
-void AvgInterleavedTaps(const Pooling& p, Span items) {
-  p.dtype == FPOOL_U8 ? InterleavedTaps<std::uint8_t>(p, items) : InterleavedTaps<float>(p, items);
+void Bins(const Pooling& p, Span items) {
+  SumTypes::with(p, [&]<typename T>() { BinsOf<T>(p, items); });
+}
+void InterleavedTaps(const Pooling& p, Span items) {
+  SumTypes::with(p, [&]<typename T>() { InterleavedTapsOf<T>(p, items); });
+}
+void SpreadRows(const Pooling& p, Span items) {
+  FloatTypes::with(p, [&]<typename T>() { SpreadRowsOf<T>(p, items); });
+}
+void SpreadBins(const Pooling& p, Span items) {
+  FloatTypes::with(p, [&]<typename T>() { SpreadBinsOf<T>(p, items); });
+}
+void SpreadInterleaved(const Pooling& p, Span items) {
+  FloatTypes::with(p, [&]<typename T>() { SpreadInterleavedOf<T>(p, items); });
 }
 
 }  // namespace average_pooling
@@ -359,52 +445,60 @@ using namespace HWY_NAMESPACE;
 using namespace HWY_NAMESPACE::average_pooling;  // the functions that decide are the same in every
                                                  // tier
 
-/** u8: sums must convert exactly to f32, and quotients must keep halves apart from near halves. */
+/** Bytes: sums must convert exactly to f32, and quotients must keep halves apart from near halves.
+ */
 bool accepts_sums(const Pooling& p) {
   constexpr std::int64_t kMost = 1 << 15;
-  if (!has_type<float, std::uint8_t>(p)) return false;
-  return p.dtype != FPOOL_U8 || (p.geometry.taps() <= kMost && p.divisor.override_by <= kMost);
+  if (!SumTypes::has(p)) return false;
+  return dtype_size(p.dtype) > 1 || (p.geometry.taps() <= kMost && p.divisor.override_by <= kMost);
 }
 
 bool accepts_plane(const Pooling& p) { return accepts_sums(p) && PlaneAccept(p); }
 
-bool accepts_pairs(const Pooling& p) { return accepts_sums(p) && PairsAccept(p); }
+bool accepts_pairs(const Pooling& p) {
+  return CommonTypes::has(p) && accepts_sums(p) && PairsAccept(p);
+}
 
 bool accepts_sliding(const Pooling& p) {
-  return accepts_sums(p) && SlidingAccepts<SumOf<float>>(p) && !few_taps_interleaved(p);
+  return CommonTypes::has(p) && accepts_sums(p) && SlidingAccepts<SumOf<float>>(p) &&
+         !few_taps_interleaved(p);
 }
 
 bool accepts_rows(const Pooling& p) {
   return accepts_sums(p) && RowsAccept(p) && !few_taps_interleaved(p);
 }
 
+bool accepts_bins(const Pooling& p) { return accepts_sums(p) && BinsAccept(p); }
+
 bool accepts_interleaved_taps(const Pooling& p) {
   return accepts_sums(p) && p.layout == Layout::interleaved && p.geometry.taps() <= kMostListedTaps;
 }
 
-bool accepts_spread_rows(const Pooling& p) { return has_type<float>(p) && RowsAccept(p); }
+bool accepts_spread_rows(const Pooling& p) { return FloatTypes::has(p) && RowsAccept(p); }
+
+bool accepts_spread_bins(const Pooling& p) { return FloatTypes::has(p) && BinsAccept(p); }
 
 bool accepts_spread_interleaved(const Pooling& p) {
-  if (!has_type<float>(p)) return false;
   std::int64_t windows = 1;
   for (const Axis& axis : p.geometry.axes) {
     windows *= most_covering(axis);
     if (windows > kMostListedTaps) return false;
   }
-  return p.layout == Layout::interleaved;
+  return FloatTypes::has(p) && p.layout == Layout::interleaved;
 }
 
 }  // namespace
 
 std::span<const Kernel> avg_forward_kernels() {
   static const Kernel kernels[] = {
-      {"plane", accepts_plane, PlaneItems, FEATUREPOOL_TIERED(average_pooling::AvgPlane)},
-      {"pairs", accepts_pairs, PairsItems, FEATUREPOOL_TIERED(average_pooling::AvgPairs)},
+      {"plane", accepts_plane, PlaneItems, FEATUREPOOL_TIERED(average_pooling::Plane)},
+      {"pairs", accepts_pairs, PairsItems, FEATUREPOOL_TIERED(average_pooling::Pairs)},
       {"sliding", accepts_sliding, SlidingItems<SumOf<float>>,
-       FEATUREPOOL_TIERED(average_pooling::AvgSliding)},
-      {"rows", accepts_rows, OutputRowItems, FEATUREPOOL_TIERED(average_pooling::AvgRows)},
+       FEATUREPOOL_TIERED(average_pooling::Sliding)},
+      {"rows", accepts_rows, OutputRowItems, FEATUREPOOL_TIERED(average_pooling::Rows)},
+      {"bins", accepts_bins, BinItems, FEATUREPOOL_TIERED(average_pooling::Bins)},
       {"interleaved_taps", accepts_interleaved_taps, InterleavedOutputItems,
-       FEATUREPOOL_TIERED(average_pooling::AvgInterleavedTaps)},
+       FEATUREPOOL_TIERED(average_pooling::InterleavedTaps)},
   };
   return kernels;
 }
@@ -412,9 +506,11 @@ std::span<const Kernel> avg_forward_kernels() {
 std::span<const Kernel> avg_backward_kernels() {
   static const Kernel kernels[] = {
       {"spread_rows", accepts_spread_rows, InputRowItems,
-       FEATUREPOOL_TIERED(average_pooling::AvgSpreadRows)},
+       FEATUREPOOL_TIERED(average_pooling::SpreadRows)},
+      {"spread_bins", accepts_spread_bins, InputRowItems,
+       FEATUREPOOL_TIERED(average_pooling::SpreadBins)},
       {"spread_interleaved", accepts_spread_interleaved, InterleavedInputItems,
-       FEATUREPOOL_TIERED(average_pooling::AvgSpreadInterleaved)},
+       FEATUREPOOL_TIERED(average_pooling::SpreadInterleaved)},
   };
   return kernels;
 }

@@ -1,4 +1,5 @@
-// Loads and stores of partial vectors, and the reducers that the row kernels are made of.
+// Loads and stores of partial vectors and of elements of every type, and the reducers that the row
+// kernels are made of.
 #if defined(FEATUREPOOL_KERNELS_LANES_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef FEATUREPOOL_KERNELS_LANES_INL_H_
 #undef FEATUREPOOL_KERNELS_LANES_INL_H_
@@ -12,6 +13,7 @@
 #include <type_traits>
 
 #include "hwy/highway.h"
+#include "kernels/elements.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace featurepool {
@@ -76,6 +78,135 @@ HWY_INLINE void StorePositions(DI di, hn::Vec<DI> positions, std::int32_t* HWY_R
   }
 }
 
+// --- elements of every type in lanes ---
+
+/** 16 bits of an f16 as f32. */
+template <class D>
+HWY_INLINE hn::Vec<D> Widen(D d, hwy::float16_t, hn::Vec<hn::Rebind<std::uint16_t, D>> half) {
+#if HWY_TARGET == HWY_SSE4
+  // Highway's own emulation knows no infinities and NaN.
+  const hn::RebindToUnsigned<D> du;
+  const auto bits = hn::PromoteTo(du, half);
+  const auto sign = hn::ShiftLeft<16>(hn::And(bits, hn::Set(du, 0x8000u)));
+  const auto rest = hn::ShiftLeft<13>(hn::And(bits, hn::Set(du, 0x7fffu)));
+  // The product has the other bias, subnormal numbers included.
+  auto value = hn::BitCast(du, hn::Mul(hn::BitCast(d, rest), hn::Set(d, 0x1p112f)));
+  const auto not_finite = hn::Gt(rest, hn::Set(du, 0x0f7fffffu));
+  value = hn::IfThenElse(not_finite, hn::Or(rest, hn::Set(du, 0x7f800000u)), value);
+  return hn::BitCast(d, hn::Or(value, sign));
+#else
+  return hn::PromoteTo(d, hn::BitCast(hn::Rebind<hwy::float16_t, D>(), half));
+#endif
+}
+
+/** 16 bits of a bf16 as f32. */
+template <class D>
+HWY_INLINE hn::Vec<D> Widen(D d, hwy::bfloat16_t, hn::Vec<hn::Rebind<std::uint16_t, D>> half) {
+  const hn::RebindToUnsigned<D> du;
+  return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(du, half)));
+}
+
+/** f32 rounded to the nearest f16, half to even. A NaN must be one that Widen() or an operation
+ * gave: it stays one. */
+template <class D>
+HWY_INLINE hn::Vec<hn::Rebind<std::uint16_t, D>> Narrow(D d, hwy::float16_t, hn::Vec<D> v) {
+  const hn::Rebind<std::uint16_t, D> narrow;
+#if HWY_TARGET == HWY_SSE4
+  const hn::RebindToUnsigned<D> du;
+  const hn::RebindToSigned<D> di;
+  const auto bits = hn::BitCast(du, v);
+  const auto sign = hn::And(bits, hn::Set(du, 0x80000000u));
+  const auto size = hn::Xor(bits, sign);
+  const auto odd = hn::And(hn::ShiftRight<13>(size), hn::Set(du, 1u));
+  // The other bias and half of the last place, less where it is even.
+  const auto normal = hn::ShiftRight<13>(hn::Add(size, hn::Add(odd, hn::Set(du, 0xc8000fffu))));
+  // Adding 0.5 leaves the places of a subnormal number, rounded by the processor.
+  const auto shifted = hn::Add(hn::BitCast(d, size), hn::Set(d, 0.5f));
+  const auto subnormal = hn::Sub(hn::BitCast(du, shifted), hn::Set(du, 0x3f000000u));
+  auto half = hn::IfThenElse(hn::Lt(size, hn::Set(du, 0x38800000u)), subnormal, normal);
+  half = hn::IfThenElse(hn::Gt(size, hn::Set(du, 0x477fffffu)), hn::Set(du, 0x7c00u), half);
+  const auto nan =
+      hn::Or(hn::Set(du, 0x7c00u), hn::And(hn::ShiftRight<13>(size), hn::Set(du, 0x03ffu)));
+  half = hn::IfThenElse(hn::Gt(size, hn::Set(du, 0x7f800000u)), nan, half);
+  return hn::DemoteTo(narrow, hn::BitCast(di, hn::Or(half, hn::ShiftRight<16>(sign))));
+#else
+  (void)d;
+  return hn::BitCast(narrow, hn::DemoteTo(hn::Rebind<hwy::float16_t, D>(), v));
+#endif
+}
+
+/** f32 rounded to the nearest bf16, half to even. A NaN must be one that Widen() or an operation
+ * gave: it stays one. */
+template <class D>
+HWY_INLINE hn::Vec<hn::Rebind<std::uint16_t, D>> Narrow(D d, hwy::bfloat16_t, hn::Vec<D> v) {
+  const hn::RebindToUnsigned<D> du;
+  const hn::RebindToSigned<D> di;
+  const auto bits = hn::BitCast(du, v);
+  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1u));
+  const auto rounded = hn::Add(bits, hn::Add(odd, hn::Set(du, 0x7fffu)));
+  const auto kept = hn::IfThenElse(hn::RebindMask(du, hn::IsNaN(v)), bits, rounded);
+  (void)d;
+  return hn::DemoteTo(hn::Rebind<std::uint16_t, D>(), hn::BitCast(di, hn::ShiftRight<16>(kept)));
+}
+
+/** Loads a vector of elements of type T (or, of integers, of a narrower type) into lanes. */
+template <class D, typename T>
+HWY_INLINE hn::Vec<D> LoadElements(D d, const T* HWY_RESTRICT p) {
+  if constexpr (std::is_same_v<T, hn::TFromD<D>>) {
+    return hn::LoadU(d, p);
+  } else if constexpr (is_half<T>) {
+    const hn::Rebind<std::uint16_t, D> du;
+    return Widen(d, T(), hn::LoadU(du, reinterpret_cast<const std::uint16_t*>(p)));
+  } else {
+    return hn::PromoteTo(d, hn::LoadU(hn::Rebind<T, D>(), p));
+  }
+}
+
+/** LoadElements() of the first `n` elements, as LoadPart(). */
+template <class D, typename T>
+HWY_INLINE hn::Vec<D> LoadElements(D d, const T* HWY_RESTRICT p, std::int64_t n) {
+  if constexpr (std::is_same_v<T, hn::TFromD<D>>) {
+    return LoadPart(d, p, n);
+  } else if constexpr (is_half<T>) {
+    const hn::Rebind<std::uint16_t, D> du;
+    return Widen(d, T(), LoadPart(du, reinterpret_cast<const std::uint16_t*>(p), n));
+  } else {
+    return hn::PromoteTo(d, LoadPart(hn::Rebind<T, D>(), p, n));
+  }
+}
+
+/** Stores the first `n` lanes as elements of type T: halves rounded, narrower integers saturated.
+ */
+template <class D, typename T>
+HWY_INLINE void StoreElements(hn::Vec<D> v, D d, T* HWY_RESTRICT p, std::int64_t n) {
+  if constexpr (std::is_same_v<T, hn::TFromD<D>>) {
+    StorePart(v, d, p, n);
+  } else if constexpr (is_half<T>) {
+    const hn::Rebind<std::uint16_t, D> du;
+    StorePart(Narrow(d, T(), v), du, reinterpret_cast<std::uint16_t*>(p), n);
+  } else {
+    const hn::Rebind<T, D> narrow;
+    StorePart(hn::DemoteTo(narrow, v), narrow, p, n);
+  }
+}
+
+/**
+ * The involution under which the greatest is what `kOrder` selects: every kernel looks for maxima,
+ * and minima are those of turned lanes. A sign is flipped, or all bits of an integer: unlike
+ * negation, that maps its range to itself.
+ */
+template <Order kOrder, class D>
+HWY_INLINE hn::Vec<D> Turn(D d, hn::Vec<D> v) {
+  (void)d;
+  if constexpr (kOrder == Order::greater) {
+    return v;
+  } else if constexpr (std::is_floating_point_v<hn::TFromD<D>>) {
+    return hn::Neg(v);
+  } else {
+    return hn::Not(v);
+  }
+}
+
 /** `candidate > best ? candidate : best` lane by lane: the first of equals stays, a NaN is ignored.
  */
 template <class V>
@@ -104,51 +235,55 @@ HWY_INLINE int Findings(D d, hn::Vec<D> sum, hn::Vec<hn::RebindToSigned<D>> leas
          (hn::AllFalse(di, hn::Eq(least, lowest)) ? 0 : kHoldsNegativeZero);
 }
 
-/** Maximum of elements of type T. */
-template <typename T>
+/** Maximum, or minimum, of elements of type T. */
+template <typename T, Order kOrder = Order::greater>
 struct MaxOf {
   using Element = T;
-  using Lane = T;
+  using Lane = LaneOf<T>;
   using D = hn::ScalableTag<Lane>;
+  static constexpr Order kSelects = kOrder;
   static constexpr bool kIdempotent = true;
   /** Whether the order in which taps combine can show (NaN, signed zeros). */
-  static constexpr bool kWatched = std::is_floating_point_v<T>;
+  static constexpr bool kWatched = std::is_floating_point_v<Lane>;
 
+  /** The turned element that any other wins against. */
   static constexpr Lane Identity() {
-    return std::numeric_limits<T>::has_infinity ? -std::numeric_limits<T>::infinity()
-                                                : std::numeric_limits<T>::lowest();
+    using Limits = std::numeric_limits<Lane>;
+    if constexpr (Limits::has_infinity) {
+      return -Limits::infinity();
+    } else {
+      return kOrder == Order::greater ? Limits::lowest() : static_cast<Lane>(~Limits::max());
+    }
   }
-  static HWY_INLINE hn::Vec<D> Load(D d, const Element* HWY_RESTRICT p) { return hn::LoadU(d, p); }
+  static HWY_INLINE hn::Vec<D> Load(D d, const Element* HWY_RESTRICT p) {
+    return Turn<kOrder>(d, LoadElements(d, p));
+  }
   static HWY_INLINE hn::Vec<D> LoadPart(D d, const Element* HWY_RESTRICT p, std::int64_t n) {
-    return HWY_NAMESPACE::LoadPart(d, p, n);
+    return Turn<kOrder>(d, LoadElements(d, p, n));
+  }
+  /** The bits in which Findings() looks for a -0.0 of memory. */
+  static HWY_INLINE hn::Vec<hn::RebindToSigned<D>> Bits(D d, hn::Vec<D> v) {
+    return hn::BitCast(hn::RebindToSigned<D>(), Turn<kOrder>(d, v));
   }
   static HWY_INLINE hn::Vec<D> Combine(hn::Vec<D> a, hn::Vec<D> b) { return hn::Max(a, b); }
   static HWY_INLINE Lane CombineLanes(Lane a, Lane b) { return a > b ? a : b; }
 };
 
-/** Sum of elements of type T: in f32 for f32, in u32 for u8. */
+/** Sum of elements of type T: in f64 for f64, in f32 for other floats, in i32 for bytes. */
 template <typename T>
 struct SumOf {
   using Element = T;
-  using Lane = std::conditional_t<std::is_integral_v<T>, std::uint32_t, float>;
+  using Lane = std::conditional_t<std::is_integral_v<T>, std::int32_t, LaneOf<T>>;
   using D = hn::ScalableTag<Lane>;
   static constexpr bool kIdempotent = false;
   static constexpr bool kWatched = false;
 
   static constexpr Lane Identity() { return 0; }
   static HWY_INLINE hn::Vec<D> Load(D d, const Element* HWY_RESTRICT p) {
-    if constexpr (std::is_integral_v<T>) {
-      return hn::PromoteTo(d, hn::LoadU(hn::Rebind<Element, D>(), p));
-    } else {
-      return hn::LoadU(d, p);
-    }
+    return LoadElements(d, p);
   }
   static HWY_INLINE hn::Vec<D> LoadPart(D d, const Element* HWY_RESTRICT p, std::int64_t n) {
-    if constexpr (std::is_integral_v<T>) {
-      return hn::PromoteTo(d, HWY_NAMESPACE::LoadPart(hn::Rebind<Element, D>(), p, n));
-    } else {
-      return HWY_NAMESPACE::LoadPart(d, p, n);
-    }
+    return LoadElements(d, p, n);
   }
   static HWY_INLINE hn::Vec<D> Combine(hn::Vec<D> a, hn::Vec<D> b) { return hn::Add(a, b); }
   static HWY_INLINE Lane CombineLanes(Lane a, Lane b) { return a + b; }

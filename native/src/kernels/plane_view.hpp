@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "dispatch/pooling.hpp"
-#include "geometry/dtype.hpp"
 #include "kernels/scratch.hpp"
 
 namespace featurepool {
@@ -44,12 +43,6 @@ struct PlaneView {
   std::int64_t input_plane() const { return d.input * h.input * w.input; }
   std::int64_t output_plane() const { return d.output * h.output * w.output; }
 };
-
-/** Whether a call's elements are of one of Types. */
-template <typename... Types>
-bool has_type(const Pooling& p) {
-  return ((p.dtype == dtype_of<Types>) || ...);
-}
 
 /** Bytes of the tensors of a call, masks aside. */
 inline std::int64_t tensor_bytes(const Pooling& p) {

@@ -68,14 +68,14 @@ HWY_INLINE hn::Vec<typename R::D> ReduceVector(const RowLoad<R, kWhole>& load, s
                                                hn::Vec<hn::RebindToSigned<typename R::D>>& least) {
   if (kRows > 0) count = kRows;
   if constexpr (R::kWatched) {
-    const hn::RebindToSigned<typename R::D> di;
+    const typename R::D d;
     auto value = load(0);
     auto seen = value;
-    least = hn::Min(least, hn::BitCast(di, value));
+    least = hn::Min(least, R::Bits(d, value));
     for (std::int64_t r = 1; r < count; ++r) {
       const auto v = load(r);
       seen = hn::Add(seen, v);
-      least = hn::Min(least, hn::BitCast(di, v));
+      least = hn::Min(least, R::Bits(d, v));
       value = R::Combine(value, v);
     }
     sum = hn::Add(sum, seen);
@@ -164,7 +164,7 @@ HWY_NOINLINE int CombineRow(const typename R::Lane* sum, const typename R::Eleme
     const auto v = R::LoadPart(d, row + x, size - x);
     if constexpr (R::kWatched) {
       seen = hn::Add(seen, v);
-      least = hn::Min(least, hn::BitCast(di, v));
+      least = hn::Min(least, R::Bits(d, v));
     }
     hn::StoreU(R::Combine(hn::LoadU(d, sum + x), v), d, line + x);
   }
@@ -413,30 +413,6 @@ inline bool CanStream(const Pooling& p, std::int64_t row_elements) {
          row_elements * element % kLargestVector == 0;
 }
 
-/** What becomes of reduced lanes: here they are stored as they are. */
-template <class R>
-struct StoreAsIs {
-  using Element = typename R::Element;
-  bool stream;
-
-  explicit StoreAsIs(const Pooling& p) : stream(CanStream(p, PlaneView(p).w.output)) {}
-
-  /** Called before the rows of a column tile and before each of its rows. */
-  void StartTile(const PlaneView&, Span) {}
-  void StartRow(const PlaneView&, std::int64_t, std::int64_t) {}
-
-  /** Writes the first `n` lanes (all, if there are fewer) at column `o` of a tile's output row. */
-  HWY_INLINE void Write(hn::Vec<typename R::D> v, std::int64_t o, std::int64_t n,
-                        Element* HWY_RESTRICT row) const {
-    const typename R::D d;
-    if (stream && n >= LaneCount(d)) {
-      hn::Stream(v, d, row + o);
-    } else {
-      StorePart(v, d, row + o, n);
-    }
-  }
-};
-
 /** The horizontal half of the row engine over one column tile. */
 template <class R>
 class Horizontal {
@@ -597,7 +573,10 @@ inline std::int64_t OutputOffset(const PlaneView& view, const RowTiles::Item& it
 /**
  * Runs work items of a forward pooling through the row engine.
  *
- * @param finish what becomes of reduced lanes, as StoreAsIs
+ * @param finish what becomes of reduced lanes: its StartTile(view, outputs) is called before the
+ * rows of a column tile, StartRow(view, d, h) before each of its rows, and Write(v, o, n, row) with
+ * the lanes at column `o` of a tile's output row, of which the first `n` count (all, if there are
+ * fewer); `stream` says that Write() may store past the caches
  * @param redo   called with (item, output columns, findings) after a row tile whose input rows hold
  *               what ReduceRows() notices
  */
@@ -909,25 +888,33 @@ HWY_INLINE void ForwardPlane(const Pooling& p, Span items, Finish finish, const 
       for (std::int64_t i = 0; i < vectors; ++i) {
         const auto v = R::Load(d, x + i * lanes);
         sum = hn::Add(sum, v);
-        least = hn::Min(least, hn::BitCast(di, v));
+        least = hn::Min(least, R::Bits(d, v));
         value = R::Combine(value, v);
       }
     } else if (vectors > 0) {
       value = CombineTaps<R>(PlaneLoad<R>{x}, vectors);
     }
+    if (const std::int64_t rest = size - vectors * lanes; rest > 0) {
+      // The last vector overlaps its neighbour, if there is one; a sum takes its own part only.
+      auto v = vectors > 0 ? R::Load(d, x + size - lanes) : R::LoadPart(d, x, rest);
+      if constexpr (R::kWatched) {
+        sum = hn::Add(sum, v);
+        least = hn::Min(least, R::Bits(d, v));
+      }
+      if constexpr (!R::kIdempotent) {
+        const auto first =
+            hn::FirstN(d, static_cast<std::size_t>(vectors > 0 ? lanes - rest : rest));
+        const auto none = hn::Set(d, R::Identity());
+        v = vectors > 0 ? hn::IfThenElse(first, none, v) : hn::IfThenElse(first, v, none);
+      }
+      value = R::Combine(value, v);
+    }
     hn::Store(value, d, lane);
     Lane total = R::Identity();
     for (std::int64_t i = 0; i < lanes; ++i) total = R::CombineLanes(total, lane[i]);
-    int findings = 0;
-    for (std::int64_t i = vectors * lanes; i < size; ++i) {
-      total = R::CombineLanes(total, static_cast<Lane>(x[i]));
-      if constexpr (R::kWatched) {
-        if (x[i] != x[i]) findings = kHoldsNan;
-        if (x[i] == 0) findings |= kHoldsNegativeZero;
-      }
-    }
     finish.Write(hn::Set(d, total), 0, 1, y + plane);
-    if constexpr (R::kWatched) findings |= Findings(d, sum, least);
+    int findings = 0;
+    if constexpr (R::kWatched) findings = Findings(d, sum, least);
     if (findings != 0) redo({plane, 0, 0, 0}, {0, 1}, findings);
   }
 }
@@ -984,6 +971,34 @@ class GradientLine {
   std::vector<std::vector<PhaseTap>> taps_;
 };
 
+/** Copies elements into lanes of a line, whole vectors (the overhang is ours). */
+template <typename T, typename Lane>
+HWY_INLINE void CopyToLanes(const T* HWY_RESTRICT elements, std::int64_t size,
+                            Lane* HWY_RESTRICT line) {
+  if constexpr (std::is_same_v<T, Lane>) {
+    std::copy_n(elements, size, line);
+  } else {
+    const hn::ScalableTag<Lane> d;
+    for (std::int64_t i = 0; i < size; i += LaneCount(d)) {
+      hn::StoreU(LoadElements(d, elements + i, size - i), d, line + i);
+    }
+  }
+}
+
+/** Copies lanes of a line to elements. */
+template <typename T, typename Lane>
+HWY_INLINE void CopyFromLanes(const Lane* HWY_RESTRICT line, std::int64_t size,
+                              T* HWY_RESTRICT elements) {
+  if constexpr (std::is_same_v<T, Lane>) {
+    std::copy_n(line, size, elements);
+  } else {
+    const hn::ScalableTag<Lane> d;
+    for (std::int64_t i = 0; i < size; i += LaneCount(d)) {
+      StoreElements(hn::LoadU(d, line + i), d, elements + i, size - i);
+    }
+  }
+}
+
 /** Which outputs the windows over one tile of input columns have, and where they lie in a line. */
 struct GradientColumns {
   Span inputs;
@@ -1006,23 +1021,24 @@ struct GradientColumns {
   }
 
   /** Copies a row of outputs, from its first existing column on, into a line between padding. */
-  template <typename T>
-  void Copy(const T* row, T* line, T padding) const {
+  template <typename T, typename Lane>
+  void Copy(const T* row, Lane* line, Lane padding) const {
     FillLine(line, before, padding);
-    std::copy_n(row, outputs.size(), line + before);
+    CopyToLanes(row, outputs.size(), line + before);
     FillLine(line + before + outputs.size(), after, padding);
   }
 
   /** Joins phases and writes the tile's columns of a row of dx; `joined` has room for all phases.
    */
-  void Write(const Line<float>& phases, std::int64_t pitch, std::int64_t stride,
-             const Line<float>& joined, float* row) const {
-    const float* source = phases.get();
+  template <typename T, typename Lane>
+  void Write(const Line<Lane>& phases, std::int64_t pitch, std::int64_t stride,
+             const Line<Lane>& joined, T* row) const {
+    const Lane* source = phases.get();
     if (stride > 1) {
       JoinPhases(phases.get(), pitch, phase_length, stride, joined.get());
       source = joined.get();
     }
-    std::copy_n(source + skip, inputs.size(), row + inputs.begin);
+    CopyFromLanes(source + skip, inputs.size(), row + inputs.begin);
   }
 };
 
@@ -1034,12 +1050,12 @@ struct GradientColumns {
  * axis
  * @param term gives `part` channels from `c` on of what a window adds
  */
-template <class Window, class Make, class Term>
+template <typename T, class Window, class Make, class Term>
 HWY_INLINE void GatherInterleaved(const Pooling& p, Span items, const Make& make,
                                   const Term& term) {
   const Geometry& g = p.geometry;
   const RowTiles tiles = InterleavedInputTiles(g);
-  const hn::ScalableTag<float> d;
+  const hn::ScalableTag<LaneOf<T>> d;
   const std::int64_t lanes = LaneCount(d);
   std::vector<Window> windows;
   std::vector<Covering> depth;
@@ -1052,7 +1068,7 @@ HWY_INLINE void GatherInterleaved(const Pooling& p, Span items, const Make& make
     list_covering(g.h(), item.h, height);
     const std::int64_t position =
         item.plane * g.input_plane() + tiles.row(item) * g.w().input + columns.begin;
-    float* dx = static_cast<float*>(p.output) + position * g.channels;
+    T* dx = static_cast<T*>(p.output) + position * g.channels;
     for (std::int64_t i = columns.begin; i < columns.end; ++i, dx += g.channels) {
       list_covering(g.w(), i, width);
       windows.clear();
@@ -1065,7 +1081,7 @@ HWY_INLINE void GatherInterleaved(const Pooling& p, Span items, const Make& make
         const std::int64_t part = std::min(lanes, g.channels - c);
         auto sum = hn::Zero(d);
         for (const Window& window : windows) sum = hn::Add(sum, term(window, c, part));
-        StorePart(sum, d, dx + c, part);
+        StoreElements(sum, d, dx + c, part);
         if (c + lanes >= g.channels) break;
         c = std::min(c + lanes, g.channels - lanes);
       }

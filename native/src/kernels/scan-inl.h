@@ -21,41 +21,46 @@ namespace HWY_NAMESPACE {
 
 /**
  * How elements of type T are compared when positions of type M (void: none) are kept: positions
- * live in lanes as wide as the values', so u8 elements with i32 positions are compared as i32.
+ * live in lanes as wide as the values', so bytes with i32 positions are compared as i32.
  */
-template <typename T, typename M>
+template <typename T, typename M, Order kOrder = Order::greater>
 struct Scan {
   static constexpr bool kPositions = !std::is_void_v<M>;
   static constexpr bool kFlat = std::is_same_v<M, std::int32_t>;
   using Element = T;
   using Mask = M;
-  using Lane = std::conditional_t<std::is_integral_v<T> && kFlat, std::int32_t, T>;
+  using Lane = std::conditional_t<std::is_integral_v<T> && kFlat, std::int32_t, LaneOf<T>>;
   using D = hn::ScalableTag<Lane>;
-  using Index = std::conditional_t<std::is_same_v<Lane, std::uint8_t>, std::uint8_t, std::int32_t>;
+  using Index = std::conditional_t<sizeof(Lane) == 1, std::uint8_t, hwy::MakeSigned<Lane>>;
   using DI = hn::ScalableTag<Index>;
 
-  static constexpr Lane Identity() { return MaxOf<T>::Identity(); }
-
-  static HWY_INLINE hn::Vec<D> Load(D d, const T* HWY_RESTRICT p, std::int64_t n) {
-    if constexpr (std::is_same_v<T, Lane>) {
-      return LoadPart(d, p, n);
+  /** The turned element that any other wins against. */
+  static constexpr Lane Identity() {
+    if constexpr (std::is_floating_point_v<Lane>) {
+      return MaxOf<T, kOrder>::Identity();
     } else {
-      return hn::PromoteTo(d, LoadPart(hn::Rebind<T, D>(), p, n));
+      using Limits = std::numeric_limits<T>;
+      return static_cast<Lane>(kOrder == Order::greater ? Limits::lowest() : ~Limits::max());
     }
   }
 
+  static HWY_INLINE hn::Vec<D> Load(D d, const T* HWY_RESTRICT p, std::int64_t n) {
+    return Turn<kOrder>(d, LoadElements(d, p, n));
+  }
+
   static HWY_INLINE void Store(D d, hn::Vec<D> v, T* HWY_RESTRICT p, std::int64_t n) {
-    if constexpr (std::is_same_v<T, Lane>) {
-      StorePart(v, d, p, n);
-    } else {
-      const hn::Rebind<T, D> narrow;
-      StorePart(hn::DemoteTo(narrow, v), narrow, p, n);
-    }
+    StoreElements(Turn<kOrder>(d, v), d, p, n);
   }
 
   static HWY_INLINE void StoreMask(DI di, hn::Vec<DI> v, M* HWY_RESTRICT p, std::int64_t n) {
     if constexpr (std::is_same_v<M, Index>) {
       StorePart(v, di, p, n);
+    } else if constexpr (sizeof(Index) == 8) {
+      // The low bits are the whole position.
+      const hn::Rebind<hwy::MakeUnsigned<M>, DI> low;
+      const hn::Rebind<M, DI> narrow;
+      const auto bits = hn::BitCast(hn::RebindToUnsigned<DI>(), v);
+      StorePart(hn::BitCast(narrow, hn::TruncateTo(low, bits)), narrow, p, n);
     } else {
       const hn::Rebind<M, DI> narrow;
       StorePart(hn::DemoteTo(narrow, v), narrow, p, n);
@@ -105,6 +110,9 @@ class PlanarScan {
       offsets_.push_back(w.stride == 1 ? at : at % w.stride * phase_pitch_ + at / w.stride);
     }
     rows_.reserve(static_cast<std::size_t>(view.d.kernel * view.h.kernel));
+    for (std::int64_t i = 0; i < kSlack; ++i) {
+      steps_.push_back(static_cast<typename S::Index>(i * view.w.stride));
+    }
   }
 
   static RowTiles Tiles(const PlaneView& view) {
@@ -237,10 +245,8 @@ class PlanarScan {
       if constexpr (S::kPositions) {
         if constexpr (S::kFlat) {
           // From the window's own columns to the plane's.
-          const auto start = static_cast<std::int32_t>(view_.w.start(outputs.begin + o));
-          const auto stride = static_cast<std::int32_t>(view_.w.stride);
-          at = hn::Add(at,
-                       hn::Add(hn::Set(di, start), hn::Mul(hn::Iota(di, 0), hn::Set(di, stride))));
+          const auto start = static_cast<typename S::Index>(view_.w.start(outputs.begin + o));
+          at = hn::Add(at, hn::Add(hn::Set(di, start), hn::LoadU(di, steps_.data())));
         }
         auto* mask = static_cast<typename S::Mask*>(p_.mask) + to;
         S::StoreMask(di, at, mask + o, size - o);
@@ -272,6 +278,7 @@ class PlanarScan {
   std::vector<std::int64_t>
       rows_;  ///< position of tap 0 of each line: ordinal, or flat without column
   std::vector<typename S::Index> first_;
+  std::vector<typename S::Index> steps_;  ///< 0, stride, 2 * stride ...
   std::vector<std::int64_t> empty_;
   Span started_{0, 0};
 };

@@ -1,8 +1,10 @@
 #include "support/oracle.hpp"
 
+#include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 namespace featurepool::testing {
 namespace {
@@ -23,10 +25,23 @@ struct Tap {
   std::int64_t ordinal;  ///< position within the window
 };
 
-/** How many taps of a window that starts at `start` lie before the end of the end padding. */
-std::int64_t padded_taps(const Axis& axis, std::int64_t start) {
+/** Position of tap 0 of the window at output `o`; of adaptive bins, by the formula. */
+std::int64_t start_of(const Axis& axis, std::int64_t o) {
+  return axis.bins == nullptr ? o * axis.stride - axis.pad_begin : o * axis.input / axis.output;
+}
+
+/** Taps of the window at output `o`, valid or not. */
+std::int64_t taps_of(const Axis& axis, std::int64_t o) {
+  if (axis.bins == nullptr) return axis.kernel;
+  const std::int64_t end = ((o + 1) * axis.input + axis.output - 1) / axis.output;
+  return end - start_of(axis, o);
+}
+
+/** How many taps of the window at output `o` lie before the end of the end padding. */
+std::int64_t padded_taps(const Axis& axis, std::int64_t o) {
+  const std::int64_t start = start_of(axis, o);
   std::int64_t taps = 0;
-  for (std::int64_t t = 0; t < axis.kernel; ++t) {
+  for (std::int64_t t = 0; t < taps_of(axis, o); ++t) {
     taps += start + t * axis.dilation < axis.input + axis.pad_end ? 1 : 0;
   }
   return taps;
@@ -43,16 +58,18 @@ void for_each_window(const Pooling& p, Begin begin, Visit visit) {
   for (std::int64_t n = 0; n < p.geometry.batch; ++n) {
     for (std::int64_t c = 0; c < p.geometry.channels; ++c) {
       for (std::int64_t o = 0; o < outputs; ++o) {
-        const std::int64_t z0 = o / (h.output * w.output) * d.stride - d.pad_begin;
-        const std::int64_t y0 = o / w.output % h.output * h.stride - h.pad_begin;
-        const std::int64_t x0 = o % w.output * w.stride - w.pad_begin;
+        const std::int64_t od = o / (h.output * w.output);
+        const std::int64_t oh = o / w.output % h.output;
+        const std::int64_t ow = o % w.output;
+        const std::int64_t z0 = start_of(d, od);
+        const std::int64_t y0 = start_of(h, oh);
+        const std::int64_t x0 = start_of(w, ow);
         const auto output = static_cast<std::int64_t>(at(p, n, c, o, outputs));
-        begin(output, padded_taps(d, z0) * padded_taps(h, y0) * padded_taps(w, x0));
-        std::int64_t ordinal = -1;
-        for (std::int64_t i = 0; i < d.kernel; ++i) {
-          for (std::int64_t j = 0; j < h.kernel; ++j) {
-            for (std::int64_t k = 0; k < w.kernel; ++k) {
-              ++ordinal;
+        begin(output, padded_taps(d, od) * padded_taps(h, oh) * padded_taps(w, ow));
+        for (std::int64_t i = 0; i < taps_of(d, od); ++i) {
+          for (std::int64_t j = 0; j < taps_of(h, oh); ++j) {
+            for (std::int64_t k = 0; k < taps_of(w, ow); ++k) {
+              const std::int64_t ordinal = (i * h.kernel + j) * w.kernel + k;
               const std::int64_t z = z0 + i * d.dilation;
               const std::int64_t y = y0 + j * h.dilation;
               const std::int64_t x = x0 + k * w.dilation;
@@ -85,104 +102,163 @@ std::vector<std::int64_t> divisors(const Pooling& p) {
   return result;
 }
 
+/** A number that an element stands for, exact in f64. */
+template <typename T>
+double number(T value) {
+  if constexpr (std::is_arithmetic_v<T>) {
+    return static_cast<double>(value);
+  } else {
+    return static_cast<double>(static_cast<float>(value));
+  }
+}
+
+template <typename T>
+using Wide = std::conditional_t<std::is_same_v<T, double>, long double, double>;
+
+/** Sums of `terms`, as Wide<T> adds them. */
+template <typename T>
+struct Accumulator {
+  explicit Accumulator(std::int64_t size)
+      : values(static_cast<std::size_t>(size)),
+        magnitudes(static_cast<std::size_t>(size)),
+        terms(static_cast<std::size_t>(size)) {}
+
+  void add(std::int64_t at, Wide<T> value) {
+    const auto i = static_cast<std::size_t>(at);
+    values[i] += value;
+    magnitudes[i] += std::fabs(value);
+    ++terms[i];
+  }
+
+  Sums sums() const {
+    return {{values.begin(), values.end()}, {magnitudes.begin(), magnitudes.end()}, terms};
+  }
+
+  std::vector<Wide<T>> values;
+  std::vector<Wide<T>> magnitudes;
+  std::vector<std::int64_t> terms;
+};
+
 }  // namespace
 
 template <typename T>
-Maxima<T> max_forward(const Pooling& p) {
+Selected<T> extremes(const Pooling& p, bool min) {
   using Limits = std::numeric_limits<T>;
   const auto outputs = static_cast<std::size_t>(p.geometry.output_size());
   const auto* const x = static_cast<const T*>(p.input);
-  Maxima<T> result{
-      std::vector<T>(outputs, Limits::has_infinity ? -Limits::infinity() : Limits::lowest()),
-      std::vector<std::int64_t>(outputs, -1), std::vector<std::int64_t>(outputs, -1)};
+  const T most = Limits::has_infinity ? Limits::infinity() : Limits::max();
+  const T least = Limits::has_infinity ? static_cast<T>(-Limits::infinity()) : Limits::lowest();
+  Selected<T> result{std::vector<T>(outputs, min ? most : least),
+                     std::vector<std::int64_t>(outputs, -1),
+                     std::vector<std::int64_t>(outputs, -1)};
   for_each_window(
       p, [](std::int64_t, std::int64_t) {},
       [&](const Tap& tap) {
-        const T value = x[tap.input];
+        const double value = number(x[tap.input]);
+        const double held = number(result.values[tap.output]);
         const bool first = result.plane_positions[tap.output] < 0;
-        if (!first && !(value > result.values[tap.output]) && value == value) return;
-        result.values[tap.output] = value;
+        if (!first && !(min ? value < held : value > held) && value == value) return;
+        result.values[tap.output] = x[tap.input];
         result.plane_positions[tap.output] = tap.plane;
         result.window_positions[tap.output] = tap.ordinal;
       });
   return result;
 }
 
-template Maxima<float> max_forward<float>(const Pooling& pooling);
-template Maxima<std::uint8_t> max_forward<std::uint8_t>(const Pooling& pooling);
-
-std::vector<float> route_backward(const Pooling& p,
-                                  const std::vector<std::int64_t>& plane_positions) {
+template <typename T>
+std::vector<T> route_backward(const Pooling& p, const std::vector<std::int64_t>& plane_positions) {
+  using Sum = std::conditional_t<std::is_same_v<T, double>, double, float>;
   const Geometry& g = p.geometry;
-  const auto* const dy = static_cast<const float*>(p.input);
-  std::vector<float> dx(static_cast<std::size_t>(g.input_size()), 0.0f);
+  const auto* const dy = static_cast<const T*>(p.input);
+  std::vector<Sum> dx(static_cast<std::size_t>(g.input_size()), 0);
   for (std::int64_t n = 0; n < g.batch; ++n) {
     for (std::int64_t c = 0; c < g.channels; ++c) {
       for (std::int64_t o = 0; o < g.output_plane(); ++o) {
         const std::size_t output = at(p, n, c, o, g.output_plane());
         const std::int64_t position = plane_positions[output];
-        if (position >= 0) dx[at(p, n, c, position, g.input_plane())] += dy[output];
+        if (position >= 0) {
+          dx[at(p, n, c, position, g.input_plane())] += static_cast<Sum>(dy[output]);
+        }
       }
     }
   }
-  return dx;
+  std::vector<T> rounded;
+  for (const Sum sum : dx) rounded.push_back(static_cast<T>(sum));
+  return rounded;
 }
 
+template <typename T>
 Sums avg_forward(const Pooling& p) {
-  const auto outputs = static_cast<std::size_t>(p.geometry.output_size());
-  const auto* const x = static_cast<const float*>(p.input);
-  Sums sums{std::vector<double>(outputs), std::vector<double>(outputs),
-            std::vector<std::int64_t>(outputs)};
+  const auto* const x = static_cast<const T*>(p.input);
+  Accumulator<T> sums(p.geometry.output_size());
   for_each_window(
       p, [](std::int64_t, std::int64_t) {},
-      [&](const Tap& tap) {
-        sums.values[tap.output] += x[tap.input];
-        sums.magnitudes[tap.output] += std::fabs(x[tap.input]);
-        ++sums.terms[tap.output];
-      });
+      [&](const Tap& tap) { sums.add(tap.output, number(x[tap.input])); });
   const std::vector<std::int64_t> divisor = divisors(p);
-  for (std::size_t i = 0; i < outputs; ++i) {
-    sums.values[i] /= static_cast<double>(divisor[i]);
-    sums.magnitudes[i] /= static_cast<double>(divisor[i]);
+  for (std::size_t i = 0; i < divisor.size(); ++i) {
+    sums.values[i] /= static_cast<Wide<T>>(divisor[i]);
+    sums.magnitudes[i] /= static_cast<Wide<T>>(divisor[i]);
   }
-  return sums;
+  return sums.sums();
 }
 
+template <typename T>
 Sums avg_backward(const Pooling& p) {
-  const auto inputs = static_cast<std::size_t>(p.geometry.input_size());
-  const auto* const dy = static_cast<const float*>(p.input);
-  Sums sums{std::vector<double>(inputs), std::vector<double>(inputs),
-            std::vector<std::int64_t>(inputs)};
+  const auto* const dy = static_cast<const T*>(p.input);
+  Accumulator<T> sums(p.geometry.input_size());
   const std::vector<std::int64_t> divisor = divisors(p);
   for_each_window(
       p, [](std::int64_t, std::int64_t) {},
       [&](const Tap& tap) {
-        const double share = dy[tap.output] / static_cast<double>(divisor[tap.output]);
-        sums.values[tap.input] += share;
-        sums.magnitudes[tap.input] += std::fabs(share);
-        ++sums.terms[tap.input];
+        const auto by = static_cast<Wide<T>>(divisor[tap.output]);
+        sums.add(tap.input, static_cast<Wide<T>>(number(dy[tap.output])) / by);
       });
-  return sums;
+  return sums.sums();
 }
 
-std::vector<std::uint8_t> avg_forward_bytes(const Pooling& p) {
+template <typename T>
+std::vector<T> avg_forward_bytes(const Pooling& p) {
   const auto outputs = static_cast<std::size_t>(p.geometry.output_size());
-  const auto* const x = static_cast<const std::uint8_t*>(p.input);
+  const auto* const x = static_cast<const T*>(p.input);
   std::vector<std::int64_t> sums(outputs);
   for_each_window(
       p, [](std::int64_t, std::int64_t) {},
       [&](const Tap& tap) { sums[tap.output] += x[tap.input]; });
   const std::vector<std::int64_t> divisor = divisors(p);
-  std::vector<std::uint8_t> result(outputs);
+  std::vector<T> result(outputs);
   for (std::size_t i = 0; i < outputs; ++i) {
     if (divisor[i] == 0) continue;
-    const std::int64_t below = sums[i] / divisor[i];
-    // In halves of the divisor; 128 bits, for an override may be as large as int64.
-    const __int128 twice_rest = __int128{2} * (sums[i] % divisor[i]);
+    // Of the magnitude, as rounding half to even is symmetric. In halves of the divisor; 128 bits,
+    // for an override may be as large as int64.
+    const std::int64_t magnitude = std::abs(sums[i]);
+    const std::int64_t below = magnitude / divisor[i];
+    const __int128 twice_rest = __int128{2} * (magnitude % divisor[i]);
     const bool up = twice_rest > divisor[i] || (twice_rest == divisor[i] && below % 2 == 1);
-    result[i] = static_cast<std::uint8_t>(std::min<std::int64_t>(255, below + (up ? 1 : 0)));
+    const std::int64_t quotient = (below + (up ? 1 : 0)) * (sums[i] < 0 ? -1 : 1);
+    result[i] = static_cast<T>(std::clamp<std::int64_t>(quotient, std::numeric_limits<T>::lowest(),
+                                                        std::numeric_limits<T>::max()));
   }
   return result;
 }
+
+#define FEATUREPOOL_SELECTION(T) template Selected<T> extremes<T>(const Pooling&, bool);
+#define FEATUREPOOL_GRADIENTS(T)                                                               \
+  template std::vector<T> route_backward<T>(const Pooling&, const std::vector<std::int64_t>&); \
+  template Sums avg_forward<T>(const Pooling&);                                                \
+  template Sums avg_backward<T>(const Pooling&);
+#define FEATUREPOOL_BYTES(T) template std::vector<T> avg_forward_bytes<T>(const Pooling&);
+FEATUREPOOL_SELECTION(float)
+FEATUREPOOL_SELECTION(double)
+FEATUREPOOL_SELECTION(Eigen::half)
+FEATUREPOOL_SELECTION(Eigen::bfloat16)
+FEATUREPOOL_SELECTION(std::int8_t)
+FEATUREPOOL_SELECTION(std::uint8_t)
+FEATUREPOOL_SELECTION(std::int32_t)
+FEATUREPOOL_GRADIENTS(float)
+FEATUREPOOL_GRADIENTS(double)
+FEATUREPOOL_GRADIENTS(Eigen::half)
+FEATUREPOOL_GRADIENTS(Eigen::bfloat16)
+FEATUREPOOL_BYTES(std::int8_t)
+FEATUREPOOL_BYTES(std::uint8_t)
 
 }  // namespace featurepool::testing

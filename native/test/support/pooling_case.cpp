@@ -11,9 +11,12 @@
 #include <cstring>
 #include <limits>
 #include <sstream>
+#include <type_traits>
+#include <utility>
 
 #include "dispatch/dispatch.hpp"
 #include "geometry/error.hpp"
+#include "reference/half.hpp"
 #include "support/oracle.hpp"
 #include "support/random.hpp"
 
@@ -78,61 +81,92 @@ class Session {
   void (*bus_)(int);
 };
 
-float special(Random& random) {
+bool selects(Operation operation) {
+  return operation == Operation::max_forward || operation == Operation::min_forward ||
+         operation == Operation::route_backward;
+}
+
+template <typename T>
+using Bits = std::conditional_t<
+    sizeof(T) == 8, std::uint64_t,
+    std::conditional_t<sizeof(T) == 4, std::uint32_t,
+                       std::conditional_t<sizeof(T) == 2, std::uint16_t, std::uint8_t>>>;
+
+template <typename T>
+Bits<T> bits_of(T value) {
+  return std::bit_cast<Bits<T>>(value);
+}
+
+template <typename T>
+T from_bits(std::uint64_t bits) {
+  return std::bit_cast<T>(static_cast<Bits<T>>(bits));
+}
+
+template <typename T>
+T special(Random& random) {
+  const T infinity = std::numeric_limits<T>::infinity();
   switch (random.between(0, 9)) {
     case 0:
-      return std::numeric_limits<float>::infinity();
+      return infinity;
     case 1:
-      return -std::numeric_limits<float>::infinity();
+      return static_cast<T>(-infinity);
     case 2:
-      return 0.0f;
+      return T(0.0f);
     case 3:
-      return -0.0f;
+      return T(-0.0f);
     case 4: {
-      const auto sign = static_cast<std::uint32_t>(random.between(0, 1)) << 31;
-      const auto payload = static_cast<std::uint32_t>(random.between(0, 0xffff));
-      return std::bit_cast<float>(0x7fc00000u | sign | payload);
+      // A quiet NaN of either sign and any payload: the bits below those of the first mantissa bit.
+      const std::uint64_t quiet = bits_of(std::numeric_limits<T>::quiet_NaN());
+      const std::uint64_t sign = random.one_in(2) ? 0 : std::uint64_t{1} << (8 * sizeof(T) - 1);
+      const int mantissa = std::numeric_limits<T>::digits - 2;
+      return from_bits<T>(quiet | sign | (random.next() & ((std::uint64_t{1} << mantissa) - 1)));
     }
     case 5:
-      return std::numeric_limits<float>::denorm_min() *
-             static_cast<float>(random.between(-1000, 1000));
+      // A subnormal number.
+      return from_bits<T>(static_cast<std::uint64_t>(random.between(1, 100)) |
+                          (random.one_in(2) ? 0 : std::uint64_t{1} << (8 * sizeof(T) - 1)));
     default:
-      return static_cast<float>(random.between(-2, 2));
+      return static_cast<T>(static_cast<float>(random.between(-2, 2)));
   }
 }
 
-float value_of(Values values, Random& random) {
+template <typename T>
+T floating_value(Values values, bool min, Random& random) {
+  const auto number = [&](float scale, float shift) {
+    const float coarse = random.fraction() * scale + shift;
+    if constexpr (std::is_same_v<T, double>) return coarse + random.fraction() * 0x1p-30;
+    return static_cast<T>(coarse);
+  };
   switch (values) {
     case Values::uniform:
-      return random.fraction() * 20 - 10;
+      return number(20, -10);
     case Values::ties:
-      return static_cast<float>(random.between(-2, 2));
+      return static_cast<T>(static_cast<float>(random.between(-2, 2)));
     case Values::specials:
       // Mostly ordinary, so that windows differ in how many they hold.
-      return random.one_in(4) ? special(random) : random.fraction() * 2 - 1;
+      return random.one_in(4) ? special<T>(random) : number(2, -1);
     case Values::lowest:
-      return -std::numeric_limits<float>::infinity();
+      break;
   }
-  return 0;
+  const T infinity = std::numeric_limits<T>::infinity();
+  return min ? infinity : static_cast<T>(-infinity);
 }
 
-void fill(float* data, std::int64_t size, Values values, Random& random) {
-  for (std::int64_t i = 0; i < size; ++i) data[i] = value_of(values, random);
-}
-
-void fill(std::uint8_t* data, std::int64_t size, Values values, Random& random) {
+/** `min`: for minima, whose values that never win are the highest. */
+template <typename T>
+void fill(T* data, std::int64_t size, Values values, bool min, Random& random) {
   for (std::int64_t i = 0; i < size; ++i) {
-    const std::int64_t most = values == Values::ties ? 3 : values == Values::lowest ? 0 : 255;
-    data[i] = static_cast<std::uint8_t>(random.between(0, most));
+    if constexpr (std::is_integral_v<T>) {
+      using Limits = std::numeric_limits<T>;
+      data[i] = static_cast<T>(values == Values::ties ? random.between(0, 3)
+                               : values == Values::lowest
+                                   ? (min ? Limits::max() : Limits::lowest())
+                                   : random.between(Limits::lowest(), Limits::max()));
+    } else {
+      data[i] = floating_value<T>(values, min, random);
+    }
   }
 }
-
-/** What an element should be, and how far off it may be (sums only). */
-struct Expected {
-  std::vector<float> floats;
-  std::vector<std::uint8_t> bytes;
-  Sums sums;
-};
 
 /** The mask that the forward pass should write, in its own type. */
 std::vector<unsigned char> encode_mask(MaskType type, const std::vector<std::int64_t>& planes,
@@ -152,33 +186,55 @@ std::vector<unsigned char> encode_mask(MaskType type, const std::vector<std::int
   return bytes;
 }
 
-double ulp(double magnitude) {
-  const double least = std::numeric_limits<float>::denorm_min();
-  return magnitude < std::numeric_limits<float>::min()
-             ? least
-             : std::exp2(std::floor(std::log2(magnitude)) - 23);
+/** Unit in the last place at a magnitude, of the type that sums of T are taken in. */
+template <typename T>
+long double ulp(long double magnitude) {
+  using Limits = std::numeric_limits<T>;
+  if (magnitude < static_cast<long double>(Limits::min())) {
+    return static_cast<long double>(Limits::denorm_min());
+  }
+  return std::exp2(std::floor(std::log2(magnitude)) - (Limits::digits - 1));
 }
 
-bool within_bound(float actual, double expected, double magnitude, std::int64_t terms) {
-  if (std::isnan(expected)) return std::isnan(actual);
-  if (std::isinf(expected)) return actual == expected;
-  const double count = static_cast<double>(std::max<std::int64_t>(terms, 1));
-  return std::fabs(actual - expected) <= 2 * ulp(magnitude) * std::sqrt(count);
+/** Unit in the last place of a half type at a magnitude. */
+template <Half T>
+long double place(long double magnitude) {
+  constexpr int kDigits = std::is_same_v<T, Eigen::half> ? 10 : 7;
+  constexpr long double kLeast = std::is_same_v<T, Eigen::half> ? 0x1p-24L : 0x1p-133L;
+  if (magnitude == 0) return kLeast;
+  return std::max(kLeast, std::exp2(std::floor(std::log2(magnitude)) - kDigits));
+}
+
+template <typename T>
+bool within_bound(T actual, long double expected, long double magnitude, std::int64_t terms) {
+  using Sum = std::conditional_t<Half<T>, float, T>;
+  const auto value = static_cast<Sum>(actual);
+  if (std::isnan(expected)) return std::isnan(value);
+  if (std::isinf(expected)) return value == expected;
+  const long double count = std::max<std::int64_t>(terms, 1);
+  long double bound = 2 * ulp<Sum>(magnitude) * std::sqrt(count);
+  // Rounding once more, to a half, adds half a place of its own.
+  if constexpr (Half<T>) bound += (0x1.0p-1L + 0x1p-8L) * place<T>(std::fabs(expected));
+  return std::fabs(value - expected) <= bound;
 }
 
 /** Equal bits; the sign and payload of a NaN that an addition made are the processor's affair. */
-bool same_sum(float a, float b) {
-  return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b) ||
-         (std::isnan(a) && std::isnan(b));
+template <typename T>
+bool same_sum(T a, T b) {
+  return bits_of(a) == bits_of(b) || (a != a && b != b);
 }
 
-std::string show(float value) {
+template <typename T>
+std::string show(T value) {
   std::ostringstream text;
-  text << value << " (0x" << std::hex << std::bit_cast<std::uint32_t>(value) << ")";
+  if constexpr (std::is_integral_v<T>) {
+    text << static_cast<std::int64_t>(value);
+  } else {
+    text << static_cast<double>(static_cast<std::conditional_t<Half<T>, float, T>>(value)) << " (0x"
+         << std::hex << bits_of(value) << ")";
+  }
   return text.str();
 }
-
-std::string show(std::int64_t value) { return std::to_string(value); }
 
 std::string join(const std::int64_t* values, int count) {
   std::ostringstream text;
@@ -215,8 +271,13 @@ PoolingCase& PoolingCase::interleaved() {
   return *this;
 }
 
-PoolingCase& PoolingCase::bytes() {
-  tensor_.dtype = FPOOL_U8;
+PoolingCase& PoolingCase::dtype(std::int32_t dtype) {
+  tensor_.dtype = dtype;
+  return *this;
+}
+
+PoolingCase& PoolingCase::adaptive() {
+  window_.adaptive = 1;
   return *this;
 }
 
@@ -327,8 +388,7 @@ Pooling PoolingCase::pooling(Operation operation) const {
   pooling.layout = static_cast<Layout>(tensor_.layout);
   pooling.dtype = tensor_.dtype;
   pooling.divisor = divisor_;
-  const bool max = operation == Operation::max_forward || operation == Operation::route_backward;
-  pooling.mask_type = max ? mask_ : MaskType::none;
+  pooling.mask_type = selects(operation) ? mask_ : MaskType::none;
   return pooling;
 }
 
@@ -353,6 +413,7 @@ std::string PoolingCase::describe() const {
       text << " valid";
   }
   if (window_.ceil_mode != 0) text << " ceil";
+  if (window_.adaptive != 0) text << " adaptive";
   if (mask_ == MaskType::position_u8) text << " mask u8";
   if (mask_ == MaskType::plane_i32) text << " mask i32";
   if (divisor_.override_by > 0) text << " divisor " << divisor_.override_by;
@@ -370,59 +431,54 @@ bool PoolingCase::accepted_by(Operation operation, const std::string& kernel) co
 }
 
 void PoolingCase::check(Operation operation, const std::string& only) const {
+  with_dtype<float, double, Eigen::half, Eigen::bfloat16, std::int8_t, std::uint8_t, std::int32_t>(
+      tensor_.dtype, [&]<typename T>() { check_as<T>(operation, only); });
+}
+
+template <typename T>
+void PoolingCase::check_as(Operation operation, const std::string& only) const {
   Pooling p = pooling(operation);
   const Geometry& g = p.geometry;
   const bool backward =
       operation == Operation::route_backward || operation == Operation::avg_backward;
-  const bool max = operation == Operation::max_forward || operation == Operation::route_backward;
-  const bool byte_results = p.dtype == FPOOL_U8 && !backward;
-  const std::int64_t element = byte_results ? 1 : 4;
+  const bool select = selects(operation);
+  const bool min = operation == Operation::min_forward;
   const std::int64_t input_size = backward ? g.output_size() : g.input_size();
   const std::int64_t output_size = backward ? g.input_size() : g.output_size();
   Random random(seed_);
 
   Buffers& memory = buffers();
-  Expected expected;
   std::vector<unsigned char> mask_bytes;
+  std::vector<T> exact;  // what the result must be, bit for bit; empty: as the sums say
+  Sums sums;
+  auto* const x =
+      static_cast<T*>(memory.input.place(static_cast<std::size_t>(input_size) * sizeof(T), edge_));
+  p.input = x;
   if (operation == Operation::route_backward) {
     // The mask of a forward pass over an input of these values.
-    Pooling forward = p;
-    std::vector<float> x(static_cast<std::size_t>(g.input_size()));
-    fill(x.data(), g.input_size(), values_, random);
-    forward.input = x.data();
-    const auto maxima = max_forward<float>(forward);
-    mask_bytes = encode_mask(p.mask_type, maxima.plane_positions, maxima.window_positions);
-    p.input = memory.input.place(static_cast<std::size_t>(input_size * 4), edge_);
-    fill(static_cast<float*>(const_cast<void*>(p.input)), input_size, values_, random);
-    expected.floats = route_backward(p, maxima.plane_positions);
-  } else if (byte_results) {
-    auto* const x =
-        static_cast<std::uint8_t*>(memory.input.place(static_cast<std::size_t>(input_size), edge_));
+    std::vector<T> source(static_cast<std::size_t>(g.input_size()));
+    fill(source.data(), g.input_size(), values_, min, random);
+    p.input = source.data();
+    const auto selected = extremes<T>(p, min);
+    mask_bytes = encode_mask(p.mask_type, selected.plane_positions, selected.window_positions);
     p.input = x;
-    fill(x, input_size, values_, random);
-    if (max) {
-      const auto maxima = max_forward<std::uint8_t>(p);
-      mask_bytes = encode_mask(p.mask_type, maxima.plane_positions, maxima.window_positions);
-      expected.bytes = maxima.values;
-    } else {
-      expected.bytes = avg_forward_bytes(p);
-    }
+    fill(x, input_size, values_, min, random);
+    if constexpr (!std::is_integral_v<T>) exact = route_backward<T>(p, selected.plane_positions);
   } else {
-    auto* const x =
-        static_cast<float*>(memory.input.place(static_cast<std::size_t>(input_size * 4), edge_));
-    p.input = x;
-    fill(x, input_size, values_, random);
-    if (max) {
-      const auto maxima = max_forward<float>(p);
-      mask_bytes = encode_mask(p.mask_type, maxima.plane_positions, maxima.window_positions);
-      expected.floats = maxima.values;
-    } else {
-      expected.sums = backward ? avg_backward(p) : avg_forward(p);
+    fill(x, input_size, values_, min, random);
+    if (select) {
+      auto selected = extremes<T>(p, min);
+      mask_bytes = encode_mask(p.mask_type, selected.plane_positions, selected.window_positions);
+      exact = std::move(selected.values);
+    } else if constexpr (std::is_same_v<T, std::int8_t> || std::is_same_v<T, std::uint8_t>) {
+      exact = avg_forward_bytes<T>(p);
+    } else if constexpr (!std::is_integral_v<T>) {
+      sums = backward ? avg_backward<T>(p) : avg_forward<T>(p);
     }
   }
 
-  const auto output_bytes = static_cast<std::size_t>(output_size * element);
-  std::vector<float> first_sums;
+  const auto output_bytes = static_cast<std::size_t>(output_size) * sizeof(T);
+  std::vector<T> first_sums;
   Current& now = current();
   now.pooling_case = this;
   now.operation = operation;
@@ -438,35 +494,26 @@ void PoolingCase::check(Operation operation, const std::string& only) const {
     if (!memory.output.margin_intact()) return "wrote outside the output";
     if (!memory.input.margin_intact()) return "wrote outside the input";
 
-    const auto* const floats = static_cast<const float*>(p.output);
-    const auto* const bytes = static_cast<const std::uint8_t*>(p.output);
+    const auto* const results = static_cast<const T*>(p.output);
     const auto size = static_cast<std::size_t>(output_size);
     for (std::size_t i = 0; i < size; ++i) {
-      std::string wanted;
-      if (byte_results) {
-        if (bytes[i] == expected.bytes[i]) continue;
-        wanted = show(std::int64_t{expected.bytes[i]}) + ", got " + show(std::int64_t{bytes[i]});
-      } else if (!max) {
-        const Sums& sums = expected.sums;
-        if (!within_bound(floats[i], sums.values[i], sums.magnitudes[i], sums.terms[i])) {
-          wanted = std::to_string(sums.values[i]) + " of " + std::to_string(sums.terms[i]) +
-                   " terms, got " + show(floats[i]);
-        } else if (!first_sums.empty() && !same_sum(floats[i], first_sums[i])) {
-          wanted = show(first_sums[i]) + " as with one thread, got " + show(floats[i]);
-        } else {
-          continue;
-        }
-      } else {
-        const float value = expected.floats[i];
-        if (backward ? same_sum(floats[i], value)
-                     : std::memcmp(&floats[i], &value, sizeof(value)) == 0) {
-          continue;
-        }
-        wanted = show(value) + ", got " + show(floats[i]);
+      const T actual = results[i];
+      if (!exact.empty()) {
+        if (bits_of(actual) == bits_of(exact[i])) continue;
+        if (backward && same_sum(actual, exact[i])) continue;
+        return locate(p, i, !backward) + ": expected " + show(exact[i]) + ", got " + show(actual);
       }
-      return locate(p, i, !backward) + ": expected " + wanted;
+      if (!within_bound(actual, sums.values[i], sums.magnitudes[i], sums.terms[i])) {
+        return locate(p, i, !backward) + ": expected " +
+               std::to_string(static_cast<double>(sums.values[i])) + " of " +
+               std::to_string(sums.terms[i]) + " terms, got " + show(actual);
+      }
+      if (!first_sums.empty() && !same_sum(actual, first_sums[i])) {
+        return locate(p, i, !backward) + ": expected " + show(first_sums[i]) +
+               " as with one thread, got " + show(actual);
+      }
     }
-    if (!max && !byte_results && first_sums.empty()) first_sums.assign(floats, floats + size);
+    if (exact.empty() && first_sums.empty()) first_sums.assign(results, results + size);
 
     if (mask_bytes.empty() || backward) return "";
     if (!memory.mask.margin_intact()) return "wrote outside the mask";

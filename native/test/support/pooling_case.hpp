@@ -14,21 +14,25 @@ enum class Values {
   uniform,   ///< random numbers, hardly any equal
   ties,      ///< a handful of small whole numbers, so that most windows have ties
   specials,  ///< ties, signed zeros, infinities, NaNs of both signs and many payloads
-  lowest,    ///< nothing but -inf (0 for bytes)
+  lowest,    ///< nothing but what never wins: -inf or the lowest, of a minimum +inf or the highest
 };
 
 /**
  * One pooling call, described fluently and checked with every kernel at every tier and thread
- * count against the oracle: maxima, masks and their gradients bit for bit, sums within
- * 2 ulp * sqrt(terms) of f64 and bit for bit among thread counts. Every buffer lies against an
- * unmapped page.
+ * count against the oracle: maxima, minima, masks and their gradients bit for bit, sums within
+ * 2 ulp * sqrt(terms) of the exact ones (of f32 for halves, which are then rounded once) and bit
+ * for bit among thread counts. Every buffer lies against an unmapped page.
  *
  *     PoolingCase().channels(3).input({7, 7}).kernel({3, 3}).stride({2, 2}).check(max_forward);
  */
 class PoolingCase {
  public:
   PoolingCase& interleaved();
-  PoolingCase& bytes();
+  /** FPOOL_F32 ... */
+  PoolingCase& dtype(std::int32_t dtype);
+  PoolingCase& bytes() { return dtype(FPOOL_U8); }
+  /** Adaptive bins; the kernel is the output's extents. */
+  PoolingCase& adaptive();
   PoolingCase& batch(std::int64_t n);
   PoolingCase& channels(std::int64_t c);
   /** Spatial extents; sets the rank, and kernel, stride and dilation of 1. */
@@ -73,6 +77,9 @@ class PoolingCase {
   std::string describe() const;
 
  private:
+  template <typename T>
+  void check_as(Operation operation, const std::string& only) const;
+
   fpool_tensor tensor_{FPOOL_F32, FPOOL_PLANAR, 1, 0, {1, 1, 1}, 0};
   fpool_window window_{{1}, {1}, {0}, {0}, {1}, 1, FPOOL_PAD_EXPLICIT, 0, 0};
   MaskType mask_ = MaskType::none;

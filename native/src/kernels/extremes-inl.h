@@ -1,0 +1,328 @@
+// Maxima and minima: values, and values with positions. One set of kernels for both orders and
+// every type of element; `X` is an Extremes of kernels/extremes.hpp.
+#if defined(FEATUREPOOL_KERNELS_EXTREMES_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef FEATUREPOOL_KERNELS_EXTREMES_INL_H_
+#undef FEATUREPOOL_KERNELS_EXTREMES_INL_H_
+#else
+#define FEATUREPOOL_KERNELS_EXTREMES_INL_H_
+#endif
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <type_traits>
+#include <vector>
+
+#include "hwy/highway.h"
+#include "kernels/bins-inl.h"
+#include "kernels/extremes.hpp"
+#include "kernels/scan-inl.h"
+#include "kernels/sliding_positions-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace featurepool {
+namespace HWY_NAMESPACE {
+namespace extremes {
+
+/** What becomes of maxima: they are turned back and stored. */
+template <class R>
+struct StoreExtremes {
+  using Element = typename R::Element;
+  using Lane = typename R::Lane;
+  bool stream;
+
+  explicit StoreExtremes(const Pooling& p)
+      : stream(std::is_same_v<Element, Lane> && CanStream(p, PlaneView(p).w.output)) {}
+
+  void StartTile(const PlaneView&, Span) {}
+  void StartRow(const PlaneView&, std::int64_t, std::int64_t) {}
+
+  HWY_INLINE void Write(hn::Vec<typename R::D> v, std::int64_t o, std::int64_t n,
+                        Element* HWY_RESTRICT row) const {
+    const typename R::D d;
+    v = Turn<R::kSelects>(d, v);
+    if constexpr (std::is_same_v<Element, Lane>) {
+      if (stream && n >= LaneCount(d)) {
+        hn::Stream(v, d, row + o);
+        return;
+      }
+    }
+    StoreElements(v, d, row + o, n);
+  }
+};
+
+/** Second look at row tiles whose inputs hold a NaN, or a -0.0 where an output is zero. */
+template <typename T, Order kOrder>
+class Redo {
+ public:
+  explicit Redo(const Pooling& p) : p_(p), view_(p) {}
+
+  void operator()(const RowTiles::Item& item, Span outputs, int findings) const {
+    if constexpr (std::is_floating_point_v<LaneOf<T>>) {
+      const T* y = static_cast<const T*>(p_.output) + OutputOffset(view_, item, 0);
+      if ((findings & kHoldsNan) == 0 && std::none_of(y + outputs.begin, y + outputs.end, IsZero)) {
+        return;
+      }
+      if (!scan_) scan_ = std::make_unique<Scanner>(p_, view_);
+      scan_->Row(item, outputs);
+    }
+  }
+
+ private:
+  static bool IsZero(T value) {
+    if constexpr (is_half<T>) {
+      return (value.bits & 0x7fff) == 0;
+    } else {
+      return value == 0;
+    }
+  }
+
+  const Pooling& p_;
+  const PlaneView view_;
+  using Scanner = PlanarScan<Scan<T, void, kOrder>>;
+  mutable std::unique_ptr<Scanner> scan_;
+};
+
+// --- the kernels for elements of type T ---
+
+template <typename T, Order kOrder>
+void PairsOf(const Pooling& p, Span items) {
+  using R = MaxOf<T, kOrder>;
+  ForwardPairs<R>(p, items, StoreExtremes<R>(p), Redo<T, kOrder>(p));
+}
+template <typename T, Order kOrder>
+void PlaneOf(const Pooling& p, Span items) {
+  using R = MaxOf<T, kOrder>;
+  ForwardPlane<R>(p, items, StoreExtremes<R>(p), Redo<T, kOrder>(p));
+}
+template <typename T, Order kOrder>
+void RowsOf(const Pooling& p, Span items) {
+  using R = MaxOf<T, kOrder>;
+  ForwardRows<R>(p, items, StoreExtremes<R>(p), Redo<T, kOrder>(p));
+}
+template <typename T, Order kOrder>
+void SlidingOf(const Pooling& p, Span items) {
+  using R = MaxOf<T, kOrder>;
+  ForwardSliding<R>(p, items, StoreExtremes<R>(p), Redo<T, kOrder>(p));
+}
+
+/** Row tiles through PlanarScan. */
+template <class S>
+void PlanarTapsOf(const Pooling& p, Span items) {
+  const PlaneView view(p);
+  const RowTiles tiles = PlanarScan<S>::Tiles(view);
+  PlanarScan<S> scan(p, view);
+  RowTiles::Item item = tiles.item(items.begin);
+  for (std::int64_t index = items.begin; index < items.end; ++index, tiles.advance(item)) {
+    scan.Tile(item, tiles.columns(item));
+  }
+}
+
+template <class S>
+void SlidingPositionsOf(const Pooling& p, Span items) {
+  SlidingPositions<S>(p).Run(items);
+}
+
+template <class S>
+void BinsOf(const Pooling& p, Span items) {
+  BinScan<S>(p).Run(items);
+}
+
+template <class S>
+void InterleavedTapsOf(const Pooling& p, Span items) {
+  const Geometry& g = p.geometry;
+  const RowTiles tiles = InterleavedOutputTiles(g);
+  InterleavedWindows windows(g);
+  InterleavedScan<S> scan(p);
+  RowTiles::Item item = tiles.item(items.begin);
+  for (std::int64_t index = items.begin; index < items.end; ++index, tiles.advance(item)) {
+    const Span columns = tiles.columns(item);
+    for (std::int64_t w = columns.begin; w < columns.end; ++w) {
+      scan.Window(item.plane, windows.at(item.d, item.h, w), tiles.row(item) * g.w().output + w);
+    }
+  }
+}
+
+// --- what the tables hold ---
+
+template <class X>
+void Pairs(const Pooling& p, Span items) {
+  X::with(p, [&]<typename T>() { PairsOf<T, X::kSelects>(p, items); });
+}
+template <class X>
+void Plane(const Pooling& p, Span items) {
+  X::with(p, [&]<typename T>() { PlaneOf<T, X::kSelects>(p, items); });
+}
+template <class X>
+void Rows(const Pooling& p, Span items) {
+  X::with(p, [&]<typename T>() { RowsOf<T, X::kSelects>(p, items); });
+}
+template <class X>
+void Sliding(const Pooling& p, Span items) {
+  X::with(p, [&]<typename T>() { SlidingOf<T, X::kSelects>(p, items); });
+}
+
+/** Calls `f.template operator()<Scan<T, M>>()` for the types of elements and mask of a call; for
+ * those without a mask, M is `None`. */
+template <class X, typename None, class F>
+void WithScan(const Pooling& p, const F& f) {
+  X::with(p, [&]<typename T>() {
+    switch (p.mask_type) {
+      case MaskType::none:
+        return f.template operator()<Scan<T, None, X::kSelects>>();
+      case MaskType::position_u8:
+        return f.template operator()<Scan<T, std::uint8_t, X::kSelects>>();
+      case MaskType::plane_i32:
+        return f.template operator()<Scan<T, std::int32_t, X::kSelects>>();
+    }
+  });
+}
+
+template <class X>
+void PlanarTaps(const Pooling& p, Span items) {
+  WithScan<X, void>(p, [&]<class S>() { PlanarTapsOf<S>(p, items); });
+}
+template <class X>
+void Positions(const Pooling& p, Span items) {
+  WithScan<X, std::uint8_t>(p, [&]<class S>() { SlidingPositionsOf<S>(p, items); });
+}
+template <class X>
+void Bins(const Pooling& p, Span items) {
+  WithScan<X, std::uint8_t>(p, [&]<class S>() { BinsOf<S>(p, items); });
+}
+template <class X>
+void InterleavedTaps(const Pooling& p, Span items) {
+  WithScan<X, void>(p, [&]<class S>() { InterleavedTapsOf<S>(p, items); });
+}
+
+}  // namespace extremes
+}  // namespace HWY_NAMESPACE
+}  // namespace featurepool
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace featurepool::extremes {
+
+using namespace HWY_NAMESPACE;  // the functions that decide are the same in every tier
+
+template <class X>
+bool without_mask(const Pooling& p) {
+  return X::has(p) && p.mask_type == MaskType::none;
+}
+
+/** What `f.template operator()<S>()` says of the Scan type of a call; without a mask, of that of
+ * compact ones. */
+template <class X, class F>
+auto of_scan(const Pooling& p, const F& f) {
+  decltype(f.template operator()<Scan<float, std::uint8_t>>()) result{};
+  HWY_NAMESPACE::extremes::WithScan<X, std::uint8_t>(
+      p, [&]<class S>() { result = f.template operator()<S>(); });
+  return result;
+}
+
+// The second look at a plane goes through the scan of a row of windows.
+template <class X>
+bool accepts_plane(const Pooling& p) {
+  return without_mask<X>(p) && PlaneAccept(p) &&
+         of_scan<X>(p, [&]<class S>() { return PlanarScan<S>::Accepts(PlaneView(p)); });
+}
+
+template <class X>
+bool accepts_pairs(const Pooling& p) {
+  return without_mask<X>(p) && PairsAccept(p);
+}
+
+template <class X>
+bool accepts_sliding(const Pooling& p) {
+  bool fits = false;
+  X::with(p, [&]<typename T>() { fits = SlidingAccepts<MaxOf<T>>(p); });
+  return fits && without_mask<X>(p) && !few_taps_interleaved(p);
+}
+
+template <class X>
+std::int64_t sliding_items(const Pooling& p) {
+  std::int64_t items = 0;
+  X::with(p, [&]<typename T>() { items = SlidingItems<MaxOf<T>>(p); });
+  return items;
+}
+
+template <class X>
+bool accepts_rows(const Pooling& p) {
+  return without_mask<X>(p) && RowsAccept(p) && !few_taps_interleaved(p);
+}
+
+template <class X>
+bool accepts_planar_taps(const Pooling& p) {
+  return X::has(p) && p.layout == Layout::planar && RowsAccept(p) &&
+         of_scan<X>(p, [&]<class S>() { return PlanarScan<S>::Accepts(PlaneView(p)); });
+}
+
+template <class X>
+std::int64_t planar_taps_items(const Pooling& p) {
+  const PlaneView view(p);
+  return of_scan<X>(p,
+                    [&]<class S>() { return item_count(view.planes, PlanarScan<S>::Tiles(view)); });
+}
+
+// Up to this many taps per output, taking them one by one beats sliding (measured).
+inline constexpr std::int64_t kMostPositionTaps = 16;
+
+template <class X>
+bool accepts_positions(const Pooling& p) {
+  const Geometry& g = p.geometry;
+  const bool slides = g.d().kernel == 1 && g.h().stride == 1 && g.w().stride == 1 &&
+                      g.h().dilation == 1 && g.w().dilation == 1;
+  // Of an interleaved tensor, the exact scan of rows with a NaN knows positions in the window only.
+  const bool known = p.layout == Layout::planar ? p.mask_type != MaskType::none
+                                                : p.mask_type == MaskType::position_u8;
+  return X::has(p) && slides && known && g.taps() > kMostPositionTaps && RowsAccept(p) &&
+         of_scan<X>(p, [&]<class S>() { return SlidingPositions<S>::Accepts(PlaneView(p)); });
+}
+
+template <class X>
+std::int64_t positions_items(const Pooling& p) {
+  const PlaneView view(p);
+  return of_scan<X>(
+      p, [&]<class S>() { return item_count(view.planes, SlidingPositions<S>::Tiles(view)); });
+}
+
+template <class X>
+bool accepts_bins(const Pooling& p) {
+  return X::has(p) && BinsAccept(p);
+}
+
+template <class X>
+bool accepts_interleaved_taps(const Pooling& p) {
+  return X::has(p) && p.layout == Layout::interleaved && p.geometry.taps() <= kMostListedTaps;
+}
+
+/** The kernels that X asks for, fastest first. */
+template <class X>
+std::vector<Kernel> kernels() {
+  std::vector<Kernel> kernels;
+  kernels.push_back(
+      {"plane", accepts_plane<X>, PlaneItems, FEATUREPOOL_TIERED(extremes::Plane<X>)});
+  if constexpr (X::kOwnKernels) {
+    kernels.push_back(
+        {"pairs", accepts_pairs<X>, PairsItems, FEATUREPOOL_TIERED(extremes::Pairs<X>)});
+    kernels.push_back({"sliding", accepts_sliding<X>, sliding_items<X>,
+                       FEATUREPOOL_TIERED(extremes::Sliding<X>)});
+  }
+  kernels.push_back(
+      {"rows", accepts_rows<X>, OutputRowItems, FEATUREPOOL_TIERED(extremes::Rows<X>)});
+  if constexpr (X::kOwnKernels) {
+    kernels.push_back({"sliding_positions", accepts_positions<X>, positions_items<X>,
+                       FEATUREPOOL_TIERED(extremes::Positions<X>)});
+  }
+  kernels.push_back({"planar_taps", accepts_planar_taps<X>, planar_taps_items<X>,
+                     FEATUREPOOL_TIERED(extremes::PlanarTaps<X>)});
+  kernels.push_back({"bins", accepts_bins<X>, BinItems, FEATUREPOOL_TIERED(extremes::Bins<X>)});
+  kernels.push_back({"interleaved_taps", accepts_interleaved_taps<X>, InterleavedOutputItems,
+                     FEATUREPOOL_TIERED(extremes::InterleavedTaps<X>)});
+  return kernels;
+}
+
+}  // namespace featurepool::extremes
+#endif
+
+#endif
