@@ -180,7 +180,7 @@ void WithScan(const Pooling& p, const F& f) {
 
 template <class X>
 void PlanarTaps(const Pooling& p, Span items) {
-  WithScan<X, void>(p, [&]<class S>() { PlanarTapsOf<S>(p, items); });
+  WithScan<X, std::uint8_t>(p, [&]<class S>() { PlanarTapsOf<S>(p, items); });
 }
 template <class X>
 void Positions(const Pooling& p, Span items) {
@@ -253,7 +253,8 @@ bool accepts_rows(const Pooling& p) {
 
 template <class X>
 bool accepts_planar_taps(const Pooling& p) {
-  return X::has(p) && p.layout == Layout::planar && RowsAccept(p) &&
+  const bool takes = X::has(p) && p.layout == Layout::planar && p.mask_type != MaskType::none;
+  return takes && RowsAccept(p) &&
          of_scan<X>(p, [&]<class S>() { return PlanarScan<S>::Accepts(PlaneView(p)); });
 }
 
