@@ -210,6 +210,80 @@ TEST(Spans, AWindowMayHoldNoElement) {
   EXPECT_TRUE(axis.taps(1).empty());
 }
 
+/** An axis of adaptive bins, by way of the C ABI's descriptors. */
+Geometry adaptive(std::int64_t input, std::int64_t output) {
+  const fpool_tensor tensor{FPOOL_U8, FPOOL_PLANAR, 1, 0, {1, 1, input}, input};
+  fpool_window window{};
+  window.spatial_rank = 1;
+  window.adaptive = 1;
+  window.kernel[0] = output;
+  return make_geometry(tensor, window);
+}
+
+void expect_bins(std::int64_t input, std::int64_t output) {
+  SCOPED_TRACE(std::to_string(input) + " to " + std::to_string(output));
+  const Geometry geometry = adaptive(input, output);
+  const Axis& axis = geometry.w();
+  ASSERT_EQ(axis.output, output);
+  // Bins of one size at even distances are windows, which have faster kernels.
+  const bool even = input % output == 0 || output == 1;
+  if (even) {
+    EXPECT_EQ(axis.bins, nullptr);
+    EXPECT_EQ(axis.stride, input / output);
+    EXPECT_TRUE(axis.whole());
+  }
+  std::int64_t longest = 0;
+  std::vector<Span> covering(static_cast<std::size_t>(input), Span{output, 0});
+  for (std::int64_t o = 0; o < output; ++o) {
+    const std::int64_t begin = o * input / output;
+    const std::int64_t end = ((o + 1) * input - 1) / output + 1;
+    ASSERT_EQ(axis.start(o), begin) << "bin " << o;
+    ASSERT_EQ(axis.taps(o).begin, 0) << "bin " << o;
+    ASSERT_EQ(axis.taps(o).end, end - begin) << "bin " << o;
+    ASSERT_EQ(axis.padded_taps(o), end - begin) << "bin " << o;
+    longest = std::max(longest, end - begin);
+    for (std::int64_t i = begin; i < end; ++i) {
+      Span& outputs = covering[static_cast<std::size_t>(i)];
+      outputs.begin = std::min(outputs.begin, o);
+      outputs.end = o + 1;
+    }
+  }
+  EXPECT_EQ(axis.kernel, longest);
+  for (std::int64_t i = 0; i < input; ++i) {
+    const Span outputs = axis.covering(i);
+    ASSERT_EQ(outputs.begin, covering[static_cast<std::size_t>(i)].begin) << "input " << i;
+    ASSERT_EQ(outputs.end, covering[static_cast<std::size_t>(i)].end) << "input " << i;
+  }
+}
+
+TEST(Bins, FollowTheFormula) {
+  for (std::int64_t input = 1; input <= 40; ++input) {
+    for (std::int64_t output = 1; output <= 90; ++output) expect_bins(input, output);
+  }
+  expect_bins(5873, 3527);
+  expect_bins(3693, 2219);
+  expect_bins(7, 7);
+  expect_bins(1, 1000);
+}
+
+TEST(Bins, ProductsDoNotOverflow) {
+  // i * I exceeds 64 bits for the last bins.
+  const std::int64_t input = (std::int64_t{1} << 58) + 1;
+  const Geometry geometry = adaptive(input, 1 << 10);
+  EXPECT_EQ(geometry.w().start(0), 0);
+  EXPECT_EQ(geometry.w().start(1023) + geometry.w().taps(1023).end, input);
+}
+
+TEST(Bins, NumberOfOutputs) {
+  for (const std::int64_t output : {std::int64_t{0}, std::int64_t{-1}, std::int64_t{1} << 40}) {
+    const Error error = refusal([&] { adaptive(5, output); });
+    EXPECT_EQ(error.status(), FPOOL_ERROR_INVALID_ARGUMENT);
+    EXPECT_NE(std::string(error.what()).find("output is " + std::to_string(output) + " in axis W"),
+              std::string::npos)
+        << error.what();
+  }
+}
+
 TEST(Refusals, NameTheParameterItsValueAndTheLimit) {
   constexpr fpool_status kArgument = FPOOL_ERROR_INVALID_ARGUMENT;
   expect_refused({.kernel = 0}, kArgument, "kernel is 0");

@@ -43,6 +43,18 @@ public enum DType {
     return size;
   }
 
+  /**
+   * Tells whether gradients can be of this type.
+   *
+   * @return whether elements are floating-point numbers
+   */
+  public boolean isFloatingPoint() {
+    return switch (this) {
+      case F32, F64, F16, BF16 -> true;
+      case I8, U8, I32, I64 -> false;
+    };
+  }
+
   /** The type's code in the C ABI. */
   int code() {
     return code;

@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.lang.foreign.Arena;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -54,6 +56,66 @@ class ElementTypesTest {
         }
         assertArrayEquals(
             max.mask().tensor().toByteArray(), min.mask().tensor().toByteArray(), "positions");
+      }
+    }
+  }
+
+  /** All different by at least 1, so that a step never changes which wins. */
+  private static double[] distinct(SplittableRandom random, int count) {
+    double[] values = new double[count];
+    for (int i = 0; i < count; i++) {
+      int other = random.nextInt(i + 1);
+      values[i] = values[other];
+      values[other] = i;
+    }
+    return values;
+  }
+
+  private static List<PoolCase> gradientCases() {
+    List<PoolCase> cases = new ArrayList<>(PlainWindows.gradientCases());
+    cases.add(PoolCase.adaptive2d(2, 7, 9, 3, 4));
+    cases.add(PoolCase.adaptive2d(2, 3, 4, 5, 7));
+    cases.add(PoolCase.adaptive2d(2, 5, 6, 1, 1));
+    return cases;
+  }
+
+  @ParameterizedTest
+  @EnumSource(Layout.class)
+  void gradientsAreSlopes(Layout layout) {
+    SplittableRandom random = new SplittableRandom(17);
+    for (PoolCase pool : gradientCases()) {
+      double[] weights = random.doubles(pool.outputSize(), -1, 1).toArray();
+      try (Arena arena = Arena.ofConfined()) {
+        Tensor dy = PlainWindows.tensor(arena, pool.outputShape(layout), weights);
+        double[] x = distinct(random, pool.inputSize());
+        Tensor input = PlainWindows.tensor(arena, pool.inputShape(layout), x);
+        for (SelectingPool operator :
+            List.of(MaxPool.of(pool.window()), MinPool.of(pool.window()))) {
+          Mask mask = operator.forwardWithMask(input, arena).mask();
+          PlainWindows.assertSlope(
+              operator::forward,
+              pool,
+              layout,
+              x,
+              weights,
+              0.25,
+              operator.backward(dy, mask, arena));
+        }
+        AvgPool average = AvgPool.of(pool.window());
+        List<AvgPool> averages =
+            pool.window().isAdaptive()
+                ? List.of(average, average.withDivisor(3))
+                : List.of(average, average.withIncludePadding(), average.withDivisor(3));
+        for (AvgPool operator : averages) {
+          PlainWindows.assertSlope(
+              operator::forward,
+              pool,
+              layout,
+              x,
+              weights,
+              0.25,
+              operator.backward(dy, pool.inputShape(layout), arena));
+        }
       }
     }
   }

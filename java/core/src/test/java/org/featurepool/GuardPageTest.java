@@ -20,6 +20,9 @@ class GuardPageTest {
 
   private static final long BYTES = 1 << 17;
 
+  /** One of each size, floating-point and not. */
+  private static final DType[] DTYPES = {DType.F32, DType.U8, DType.F64, DType.F16};
+
   /** Kernel and stride, padded so that every input is large enough. */
   private static final int[][] WINDOWS = {
     {1, 1}, {2, 2}, {3, 2}, {3, 1}, {5, 1}, {2, 1}, {4, 3}, {13, 1}
@@ -45,6 +48,14 @@ class GuardPageTest {
             check(pool, layout, right, regions, random);
           }
         }
+        int width = layout == Layout.PLANAR ? tail : 7;
+        int channels = layout == Layout.PLANAR ? 2 : tail;
+        check(
+            PoolCase.adaptive2d(channels, 3, width, 2, (width + 2) / 3),
+            layout,
+            right,
+            regions,
+            random);
       }
     } finally {
       regions.forEach(GuardedMemory::close);
@@ -59,13 +70,9 @@ class GuardPageTest {
       SplittableRandom random) {
     PoolChecks checks =
         new PoolChecks(pool, layout, new GuardedArena(regions, right), right ? "right" : "left");
-    float[] gradient = TestTensors.floats(random, pool.outputSize(), false);
-    float[] floats = TestTensors.floats(random, pool.inputSize(), true);
-    float[] bytes = TestTensors.bytes(random, pool.inputSize());
-    checks.max(DType.F32, floats, gradient);
-    checks.max(DType.U8, bytes, gradient);
-    checks.average(floats, gradient);
-    checks.averageOfBytes(bytes);
+    for (DType dtype : DTYPES) {
+      checks.all(dtype, random);
+    }
   }
 
   /** Gives each allocation a region of its own, in turns. */

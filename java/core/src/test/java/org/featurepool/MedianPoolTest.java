@@ -86,7 +86,7 @@ class MedianPoolTest {
       float[] x = TestTensors.floats(random, pool.inputSize(), true);
       check(pool, layout, DType.F32, x, dy);
       check(pool, layout, DType.F64, x, dy);
-      check(pool, layout, DType.U8, TestTensors.bytes(random, pool.inputSize()), dy);
+      check(pool, layout, DType.U8, TestTensors.integers(random, DType.U8, pool.inputSize()), dy);
     }
   }
 
@@ -141,7 +141,7 @@ class MedianPoolTest {
         PoolCase pool =
             PoolCase.of2d(planar ? 1 : length, 4, planar ? length : 4, 3, 1 + length % 3)
                 .withPadding(1, 1);
-        float[] x = TestTensors.bytes(random, pool.inputSize());
+        float[] x = TestTensors.integers(random, DType.U8, pool.inputSize());
         Medians expected = Medians.of(pool, x, 0);
         PlainWindows.betweenGuardPages(
             dtype,

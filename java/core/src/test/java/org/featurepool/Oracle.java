@@ -56,6 +56,15 @@ final class Oracle {
 
   /** Maxima of a tensor; {@code none} where a window holds no element. */
   static Maxima max(PoolCase pool, float[] x, float none) {
+    return select(pool, x, none, false);
+  }
+
+  /** Minima of a tensor; {@code none} where a window holds no element. */
+  static Maxima min(PoolCase pool, float[] x, float none) {
+    return select(pool, x, none, true);
+  }
+
+  private static Maxima select(PoolCase pool, float[] x, float none, boolean min) {
     Maxima maxima =
         new Maxima(
             new float[pool.outputSize()], new int[pool.outputSize()], new int[pool.outputSize()]);
@@ -65,8 +74,14 @@ final class Oracle {
           int[] best = {-1, -1};
           taps.accept(
               (tap, position, inside, counted) -> {
-                if (inside
-                    && (best[0] < 0 || x[position] > x[best[0]] || Float.isNaN(x[position]))) {
+                if (!inside) {
+                  return;
+                }
+                boolean better =
+                    best[0] < 0
+                        || (min ? x[position] < x[best[0]] : x[position] > x[best[0]])
+                        || Float.isNaN(x[position]);
+                if (better) {
                   best[0] = position;
                   best[1] = tap;
                 }
@@ -132,8 +147,8 @@ final class Oracle {
     return new Bounded(means, tolerance(magnitudes, i -> counts[i]));
   }
 
-  /** Averages of integers 0 to 255: exact sums, quotients rounded half to even, saturated. */
-  static float[] averageOfBytes(PoolCase pool, float[] x) {
+  /** Averages of small integers: exact sums, quotients rounded half to even, saturated. */
+  static float[] averageOfBytes(PoolCase pool, float[] x, int least, int most) {
     float[] means = new float[pool.outputSize()];
     forEachWindow(
         pool,
@@ -146,7 +161,8 @@ final class Oracle {
                 }
               });
           long divisor = divisor(pool, taps);
-          means[o] = divisor == 0 ? 0 : (float) Math.min(255, Math.rint((double) sum[0] / divisor));
+          double mean = divisor == 0 ? 0 : Math.rint((double) sum[0] / divisor);
+          means[o] = (float) Math.clamp(mean, least, most) + 0f; // of integers, no -0
         });
     return means;
   }

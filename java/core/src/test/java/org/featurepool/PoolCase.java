@@ -28,13 +28,33 @@ record PoolCase(
     EXPLICIT,
     SAME_UPPER,
     SAME_LOWER,
-    VALID
+    VALID,
+    /** Bins; the kernel is the output's extents. */
+    ADAPTIVE
   }
 
-  /** One axis with its padding resolved. */
+  /** One axis with its padding resolved; of bins, the kernel is the longest and the stride 0. */
   record Axis(int input, int output, int kernel, int stride, int begin, int end, int dilation) {
+    private static final int BEYOND = Integer.MAX_VALUE / 2;
+
+    static Axis ofBins(int input, int output) {
+      int longest = 1;
+      for (int o = 0; o < output; o++) {
+        longest = Math.max(longest, binEnd(input, output, o) - o * input / output);
+      }
+      return new Axis(input, output, longest, 0, 0, 0, 1);
+    }
+
+    private static int binEnd(int input, int output, int o) {
+      return (int) Math.ceil((o + 1.0) * input / output);
+    }
+
     /** Input position of a tap; it may lie in the padding or beyond. */
     int position(int output, int tap) {
+      if (stride == 0) {
+        int position = output * input / this.output + tap;
+        return position < binEnd(input, this.output, output) ? position : BEYOND;
+      }
       return output * stride - begin + tap * dilation;
     }
 
@@ -60,6 +80,24 @@ record PoolCase(
         new int[3],
         new int[] {1, 1, 1},
         Padding.EXPLICIT,
+        false,
+        false,
+        0);
+  }
+
+  /** Adaptive pooling to the given height and width. */
+  static PoolCase adaptive2d(int channels, int height, int width, int outHeight, int outWidth) {
+    return new PoolCase(
+        2,
+        1,
+        channels,
+        new int[] {1, height, width},
+        new int[] {1, outHeight, outWidth},
+        new int[] {1, 1, 1},
+        new int[3],
+        new int[3],
+        new int[] {1, 1, 1},
+        Padding.ADAPTIVE,
         false,
         false,
         0);
@@ -95,7 +133,8 @@ record PoolCase(
   static PoolCase random(SplittableRandom random) {
     int rank = 1 + random.nextInt(3);
     Padding padding = Padding.values()[random.nextInt(Padding.values().length)];
-    boolean ceil = !padding.name().startsWith("SAME") && random.nextInt(3) == 0;
+    boolean ceil =
+        !padding.name().startsWith("SAME") && padding != Padding.ADAPTIVE && random.nextInt(3) == 0;
     int[] input = {1, 1, 1};
     int[] kernel = {1, 1, 1};
     int[] stride = {1, 1, 1};
@@ -110,6 +149,13 @@ record PoolCase(
       stride[i] = copy ? stride[i - 1] : 1 + random.nextInt(3);
       dilation[i] = random.nextInt(4) == 0 ? 1 + random.nextInt(3) : 1;
       int reach = dilation[i] * (kernel[i] - 1) + 1;
+      if (padding == Padding.ADAPTIVE) {
+        stride[i] = 1;
+        dilation[i] = 1;
+        input[i] = 1 + random.nextInt(mostInput);
+        kernel[i] = 1 + random.nextInt(random.nextInt(5) == 0 ? 2 * input[i] : input[i]);
+        continue;
+      }
       if (padding == Padding.EXPLICIT && random.nextBoolean()) {
         begin[i] = random.nextInt(reach);
         end[i] = random.nextInt(reach);
@@ -136,6 +182,9 @@ record PoolCase(
   }
 
   Axis axis(int i) {
+    if (padding == Padding.ADAPTIVE) {
+      return Axis.ofBins(input[i], kernel[i]);
+    }
     int reach = dilation[i] * (kernel[i] - 1) + 1;
     if (padding == Padding.SAME_UPPER || padding == Padding.SAME_LOWER) {
       int output = (input[i] + stride[i] - 1) / stride[i];
@@ -172,10 +221,13 @@ record PoolCase(
   }
 
   int taps() {
-    return kernel[0] * kernel[1] * kernel[2];
+    return axis(0).kernel * axis(1).kernel * axis(2).kernel;
   }
 
   Window window() {
+    if (padding == Padding.ADAPTIVE) {
+      return Window.adaptive(spatial(kernel));
+    }
     Window window =
         Window.of(spatial(kernel)).withStride(spatial(stride)).withDilation(spatial(dilation));
     window =
@@ -184,6 +236,7 @@ record PoolCase(
           case SAME_UPPER -> window.withSamePadding(Window.SamePadding.UPPER);
           case SAME_LOWER -> window.withSamePadding(Window.SamePadding.LOWER);
           case VALID -> window.withValidPadding();
+          case ADAPTIVE -> throw new AssertionError("bins have no padding");
         };
     return ceil ? window.withCeilMode() : window;
   }

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.lang.foreign.Arena;
 import java.util.Arrays;
+import java.util.SplittableRandom;
 
 /** Compares every operator on one case with the oracle, in one layout. */
 final class PoolChecks {
@@ -35,19 +36,25 @@ final class PoolChecks {
         pool.outputShape(layout), pool.window().outputShape(pool.inputShape(layout)), what);
   }
 
-  /** Values with and without mask, both formats of the mask, and the gradient. */
-  void max(DType dtype, float[] x, float[] gradient) {
-    Oracle.Maxima expected = Oracle.max(pool, x, dtype == DType.U8 ? 0 : Float.NEGATIVE_INFINITY);
-    MaxPool max = MaxPool.of(pool.window());
+  /** Max and min, with and without mask, both formats of the mask, and the gradient. */
+  void extremes(DType dtype, float[] x, float[] gradient) {
+    select(dtype, x, gradient, MaxPool.of(pool.window()), false);
+    select(dtype, x, gradient, MinPool.of(pool.window()), true);
+  }
+
+  private void select(DType dtype, float[] x, float[] gradient, SelectingPool max, boolean isMin) {
+    float none = TestTensors.none(dtype, isMin);
+    Oracle.Maxima expected = isMin ? Oracle.min(pool, x, none) : Oracle.max(pool, x, none);
+    String operator = isMin ? "min " : "max ";
     Tensor input = input(dtype, x);
     Tensor output = output(dtype);
     max.forward(input, output);
-    assertSameBits(expected.values(), TestTensors.planar(output), "max " + dtype + " " + what);
+    assertSameBits(expected.values(), TestTensors.planar(output), operator + dtype + " " + what);
     for (Mask.Format format : Mask.Format.values()) {
       if (format == Mask.Format.COMPACT && pool.taps() > 255) {
         continue;
       }
-      String name = "max with mask " + format + " " + dtype + " " + what;
+      String name = operator + "with mask " + format + " " + dtype + " " + what;
       Mask mask = Mask.allocate(arena, format, pool.window(), pool.inputShape(layout));
       output.segment().fill((byte) 0x5a);
       max.forwardWithMask(input, output, mask);
@@ -58,13 +65,14 @@ final class PoolChecks {
           expected.inPlane(),
           integers(mask.indices(Mask.IndexBase.PLANE, arena)),
           name + " as plane indices");
-      Tensor inputGradient = TestTensors.blank(arena, DType.F32, pool.inputShape(layout));
+      DType type = dtype.isFloatingPoint() ? dtype : DType.F32;
+      float[] rounded = TestTensors.rounded(type, gradient);
+      Tensor inputGradient = TestTensors.blank(arena, type, pool.inputShape(layout));
       max.backward(
-          TestTensors.tensor(arena, DType.F32, pool.outputShape(layout), gradient),
-          mask,
-          inputGradient);
+          TestTensors.tensor(arena, type, pool.outputShape(layout), rounded), mask, inputGradient);
       assertWithin(
-          Oracle.maxBackward(pool, expected, gradient),
+          Oracle.maxBackward(pool, expected, rounded),
+          type,
           TestTensors.planar(inputGradient),
           "backward of " + name);
     }
@@ -85,25 +93,47 @@ final class PoolChecks {
     return integers;
   }
 
-  void average(float[] x, float[] gradient) {
+  void average(DType dtype, float[] x, float[] gradient) {
     AvgPool average = pool.average();
-    Tensor output = output(DType.F32);
-    average.forward(input(DType.F32, x), output);
-    assertWithin(Oracle.average(pool, x), TestTensors.planar(output), "average " + what);
+    Tensor output = output(dtype);
+    average.forward(input(dtype, x), output);
+    String name = "average " + dtype + " " + what;
+    assertWithin(Oracle.average(pool, x), dtype, TestTensors.planar(output), name);
 
-    Tensor inputGradient = TestTensors.blank(arena, DType.F32, pool.inputShape(layout));
+    float[] rounded = TestTensors.rounded(dtype, gradient);
+    Tensor inputGradient = TestTensors.blank(arena, dtype, pool.inputShape(layout));
     average.backward(
-        TestTensors.tensor(arena, DType.F32, pool.outputShape(layout), gradient), inputGradient);
+        TestTensors.tensor(arena, dtype, pool.outputShape(layout), rounded), inputGradient);
     assertWithin(
-        Oracle.averageBackward(pool, gradient),
+        Oracle.averageBackward(pool, rounded),
+        dtype,
         TestTensors.planar(inputGradient),
-        "backward of average " + what);
+        "backward of " + name);
   }
 
-  void averageOfBytes(float[] x) {
-    Tensor output = output(DType.U8);
-    pool.average().forward(input(DType.U8, x), output);
+  void averageOfBytes(DType dtype, float[] x) {
+    Tensor output = output(dtype);
+    pool.average().forward(input(dtype, x), output);
+    int least = dtype == DType.U8 ? 0 : Byte.MIN_VALUE;
     assertSameBits(
-        Oracle.averageOfBytes(pool, x), TestTensors.planar(output), "average U8 " + what);
+        Oracle.averageOfBytes(pool, x, least, least + 255),
+        TestTensors.planar(output),
+        "average " + dtype + " " + what);
+  }
+
+  /** Every operator on one type of elements. */
+  void all(DType dtype, SplittableRandom random) {
+    float[] gradient = TestTensors.floats(random, pool.outputSize(), false);
+    if (dtype.isFloatingPoint()) {
+      float[] x = TestTensors.rounded(dtype, TestTensors.floats(random, pool.inputSize(), true));
+      extremes(dtype, x, gradient);
+      average(dtype, x, gradient);
+    } else {
+      float[] x = TestTensors.integers(random, dtype, pool.inputSize());
+      extremes(dtype, x, gradient);
+      if (dtype != DType.I32) {
+        averageOfBytes(dtype, x);
+      }
+    }
   }
 }

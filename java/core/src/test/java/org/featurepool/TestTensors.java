@@ -92,14 +92,40 @@ final class TestTensors {
     return values;
   }
 
-  /** Integers from 0 to 255, at times few different ones. */
-  static float[] bytes(SplittableRandom random, int count) {
+  /** Integers of a type that a float holds exactly, at times few different ones. */
+  static float[] integers(SplittableRandom random, DType dtype, int count) {
+    int least = dtype == DType.U8 ? 0 : dtype == DType.I8 ? Byte.MIN_VALUE : -(1 << 24);
+    int range = dtype == DType.I32 ? 1 << 25 : 256;
     float[] values = new float[count];
-    int most = random.nextInt(3) == 0 ? 3 : 256;
+    boolean few = random.nextInt(3) == 0;
     for (int i = 0; i < count; i++) {
-      values[i] = random.nextInt(most);
+      values[i] = few ? random.nextInt(3) : least + random.nextInt(range);
     }
     return values;
+  }
+
+  /** Values as a type of elements holds them. */
+  static float[] rounded(DType dtype, float[] values) {
+    float[] rounded = values.clone();
+    for (int i = 0; i < rounded.length; i++) {
+      rounded[i] =
+          switch (dtype) {
+            case F16 -> Float.float16ToFloat(Float.floatToFloat16(values[i]));
+            case BF16 -> Float.intBitsToFloat(upperHalf(values[i]) << 16);
+            default -> values[i];
+          };
+    }
+    return rounded;
+  }
+
+  /** What a maximum, or minimum, of nothing is. */
+  static float none(DType dtype, boolean min) {
+    return switch (dtype) {
+      case I8 -> min ? Byte.MAX_VALUE : Byte.MIN_VALUE;
+      case U8 -> min ? 255 : 0;
+      case I32 -> min ? Integer.MAX_VALUE : Integer.MIN_VALUE;
+      default -> min ? Float.POSITIVE_INFINITY : Float.NEGATIVE_INFINITY;
+    };
   }
 
   static void assertSameBits(float[] expected, float[] actual, String what) {
@@ -116,13 +142,23 @@ final class TestTensors {
     return value + " (0x" + Integer.toHexString(Float.floatToRawIntBits(value)) + ")";
   }
 
-  static void assertWithin(Oracle.Bounded expected, float[] actual, String what) {
+  /** Half a unit in the last place of a half type: what rounding once more may add. */
+  private static double roundingOf(DType dtype, double value) {
+    return switch (dtype) {
+      case F16 -> Math.max(0x1p-25, Math.abs(value) * 0x1p-11) * 1.01;
+      case BF16 -> Math.abs(value) * 0x1p-8 * 1.01;
+      default -> 0;
+    };
+  }
+
+  static void assertWithin(Oracle.Bounded expected, DType dtype, float[] actual, String what) {
     assertEquals(expected.values().length, actual.length, what);
     for (int i = 0; i < actual.length; i++) {
       double value = expected.values()[i];
+      double tolerance = expected.tolerance()[i] + roundingOf(dtype, value);
       boolean close =
           Double.isFinite(value)
-              ? Math.abs(actual[i] - value) <= expected.tolerance()[i]
+              ? Math.abs(actual[i] - value) <= tolerance
               : Double.compare(value, actual[i]) == 0;
       if (!close) {
         fail(
@@ -134,7 +170,7 @@ final class TestTensors {
                 + ", expected "
                 + value
                 + " within "
-                + expected.tolerance()[i]);
+                + tolerance);
       }
     }
   }
