@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "hwy/highway.h"
@@ -62,7 +63,78 @@ inline std::int64_t BinItems(const Pooling& p) {
   return item_count(view.planes, BinTiles(view));
 }
 
-/** Maxima over bins, with their positions: exact for ties, signed zeros and NaN. */
+/** The maximum of a contiguous run of elements, turned, and its position. */
+template <class S>
+struct RunMaximum {
+  typename S::Lane value;
+  std::int64_t position = 0;
+
+  RunMaximum(const typename S::Element* HWY_RESTRICT x, std::int64_t size)
+      : value(hn::GetLane(S::Load(typename S::D(), x, size))) {
+    using Index = typename S::Index;
+    const typename S::D d;
+    const typename S::DI di;
+    const std::int64_t lanes = LaneCount(d);
+    // As many vectors at a time as lanes can number.
+    constexpr std::int64_t kMost = sizeof(Index) == 1 ? 255 : std::numeric_limits<Index>::max();
+    HWY_ALIGN typename S::Lane values[hn::MaxLanes(d)];
+    HWY_ALIGN Index vectors[hn::MaxLanes(di)];
+    std::int64_t begin = 0;
+    while (begin + lanes <= size) {
+      const std::int64_t count = std::min((size - begin) / lanes, kMost);
+      auto best = S::Load(d, x + begin, lanes);
+      auto at = hn::Zero(di);
+      for (std::int64_t i = 1; i < count; ++i) {
+        S::template Take<true>(d, di, S::Load(d, x + begin + i * lanes, lanes),
+                               hn::Set(di, static_cast<Index>(i)), best, at);
+      }
+      hn::Store(best, d, values);
+      hn::Store(at, di, vectors);
+      for (std::int64_t lane = 0; lane < lanes; ++lane) {
+        Consider(values[lane], begin + static_cast<std::int64_t>(vectors[lane]) * lanes + lane);
+      }
+      begin += count * lanes;
+    }
+    if (begin < size) {
+      hn::Store(S::Load(d, x + begin, size - begin), d, values);
+      for (std::int64_t lane = 0; begin + lane < size; ++lane) Consider(values[lane], begin + lane);
+    }
+  }
+
+ private:
+  HWY_INLINE void Consider(typename S::Lane v, std::int64_t at) {
+    const bool nan = v != v && (value == value || at > position);
+    if (!(v > value || (v == value && at < position) || nan)) return;
+    value = v;
+    position = at;
+  }
+};
+
+/** Maxima of whole planes with their positions, which within plane and window are the same. */
+template <class S>
+HWY_INLINE void PlanePositions(const Pooling& p, Span items) {
+  const std::int64_t size = p.geometry.input_plane();
+  const auto* x = static_cast<const typename S::Element*>(p.input);
+  auto* y = static_cast<typename S::Element*>(p.output);
+  const typename S::D d;
+  for (std::int64_t plane = items.begin; plane < items.end; ++plane) {
+    const RunMaximum<S> maximum(x + plane * size, size);
+    S::Store(d, hn::Set(d, maximum.value), y + plane, 1);
+    if (p.mask_type == MaskType::plane_i32) {
+      static_cast<std::int32_t*>(p.mask)[plane] = static_cast<std::int32_t>(maximum.position);
+    } else {
+      static_cast<std::uint8_t*>(p.mask)[plane] = static_cast<std::uint8_t>(maximum.position);
+    }
+  }
+}
+
+// From this many columns on, a bin of a single row is reduced where it lies.
+constexpr std::int64_t kLeastRun = 64;
+
+/**
+ * Maxima over bins, with their positions: exact for ties, signed zeros and NaN. Rows are told apart
+ * by their rank, so lanes are as narrow as the elements, whatever the mask; see RanksFit().
+ */
 template <class S>
 class BinScan {
  public:
@@ -74,11 +146,19 @@ class BinScan {
       : p_(p),
         view_(p),
         tiles_(BinTiles(view_)),
+        flat_(p.mask_type == MaskType::plane_i32),
         rows_(view_),
         values_(LongestBinLine(view_, tiles_)),
         ranks_(LongestBinLine(view_, tiles_)),
         best_(tiles_.tile),
         at_(tiles_.tile) {}
+
+  /** Whether lanes hold the rank of every row of a bin; without a mask, nothing tells equal
+   * integers apart. */
+  static bool RanksFit(const Pooling& p) {
+    return p.mask_type == MaskType::none || sizeof(Index) > 1 ||
+           p.geometry.d().kernel * p.geometry.h().kernel <= std::numeric_limits<Index>::max();
+  }
 
   void Run(Span items) {
     RowTiles::Item item = tiles_.item(items.begin);
@@ -93,9 +173,17 @@ class BinScan {
     const Element* x = static_cast<const Element*>(p_.input) + item.plane * view_.input_plane();
     const std::int64_t count = rows_.List(x, item.d, item.h, columns.begin);
     ListPositions(item);
-    ReduceColumns(count, columns.size());
-    for (std::int64_t o = outputs.begin; o < outputs.end; ++o) {
-      Reduce(BinOf(view_.w, o), columns.begin, o - outputs.begin);
+    if (count == 1 && view_.w.kernel >= kLeastRun) {
+      for (std::int64_t o = outputs.begin; o < outputs.end; ++o) {
+        const Span bin = BinOf(view_.w, o);
+        const RunMaximum<S> maximum(rows_.data()[0] + bin.begin - columns.begin, bin.size());
+        Keep(o - outputs.begin, maximum.value, 0, bin, bin.begin + maximum.position);
+      }
+    } else {
+      ReduceColumns(count, columns.size());
+      for (std::int64_t o = outputs.begin; o < outputs.end; ++o) {
+        Reduce(BinOf(view_.w, o), columns.begin, o - outputs.begin);
+      }
     }
     Write(OutputOffset(view_, item, outputs.begin), outputs.size());
   }
@@ -107,9 +195,9 @@ class BinScan {
     const Span height = BinOf(view_.h, item.h);
     for (std::int64_t d = depth.begin; d < depth.end; ++d) {
       for (std::int64_t h = height.begin; h < height.end; ++h) {
-        firsts_.push_back(S::kFlat ? (d * view_.h.input + h) * view_.w.input
-                                   : ((d - depth.begin) * view_.h.kernel + h - height.begin) *
-                                         view_.w.kernel);
+        firsts_.push_back(flat_ ? (d * view_.h.input + h) * view_.w.input
+                                : ((d - depth.begin) * view_.h.kernel + h - height.begin) *
+                                      view_.w.kernel);
       }
     }
   }
@@ -135,8 +223,7 @@ class BinScan {
 
   /**
    * The first maximum of a bin in row-major order: of equal ones that of the least rank, then of
-   * the least column; of NaNs the last. Ranks of bytes without a mask may have wrapped, but there
-   * is nothing to tell equal bytes apart.
+   * the least column; of NaNs the last.
    */
   HWY_INLINE void Reduce(const Span& bin, std::int64_t from, std::int64_t o) {
     const Lane* HWY_RESTRICT values = values_.get() - from;
@@ -152,34 +239,39 @@ class BinScan {
       rank = ranks[i];
       column = i;
     }
+    Keep(o, best, static_cast<std::size_t>(rank), bin, column);
+  }
+
+  HWY_INLINE void Keep(std::int64_t o, Lane best, std::size_t rank, const Span& bin,
+                       std::int64_t column) {
     best_[o] = best;
-    const std::int64_t first = firsts_[static_cast<std::size_t>(rank)];
-    at_[o] = static_cast<Index>(first + (S::kFlat ? column : column - bin.begin));
+    at_[o] = static_cast<std::int32_t>(firsts_[rank] + (flat_ ? column : column - bin.begin));
   }
 
   void Write(std::int64_t to, std::int64_t size) {
     const typename S::D d;
-    const typename S::DI di;
     auto* y = static_cast<Element*>(p_.output) + to;
     for (std::int64_t o = 0; o < size; o += LaneCount(d)) {
       S::Store(d, hn::LoadU(d, best_.get() + o), y + o, size - o);
     }
-    if (p_.mask_type == MaskType::none) return;
-    auto* mask = static_cast<typename S::Mask*>(p_.mask) + to;
-    for (std::int64_t o = 0; o < size; o += LaneCount(di)) {
-      S::StoreMask(di, hn::LoadU(di, at_.get() + o), mask + o, size - o);
+    if (flat_) {
+      std::copy_n(at_.get(), size, static_cast<std::int32_t*>(p_.mask) + to);
+    } else if (p_.mask_type == MaskType::position_u8) {
+      const auto narrow = [](std::int32_t at) { return static_cast<std::uint8_t>(at); };
+      std::transform(at_.get(), at_.get() + size, static_cast<std::uint8_t*>(p_.mask) + to, narrow);
     }
   }
 
   const Pooling& p_;
   const PlaneView view_;
   const RowTiles tiles_;
+  const bool flat_;
   WindowRows<Element> rows_;
   std::vector<std::int64_t> firsts_;
-  const Line<Lane> values_;
-  const Line<Index> ranks_;
+  const Line<Lane> values_;  ///< the maximum of each column of a row of bins
+  const Line<Index> ranks_;  ///< the rank of its row
   const Line<Lane> best_;
-  const Line<Index> at_;
+  const Line<std::int32_t> at_;
 };
 
 /** Sum of `size` lanes of a line: of a few in f64, of many by vectors. */

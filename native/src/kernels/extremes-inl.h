@@ -123,9 +123,14 @@ void SlidingPositionsOf(const Pooling& p, Span items) {
   SlidingPositions<S>(p).Run(items);
 }
 
-template <class S>
+template <typename T, Order kOrder>
+void PlanePositionsOf(const Pooling& p, Span items) {
+  HWY_NAMESPACE::PlanePositions<Scan<T, std::uint8_t, kOrder>>(p, items);
+}
+
+template <typename T, Order kOrder>
 void BinsOf(const Pooling& p, Span items) {
-  BinScan<S>(p).Run(items);
+  BinScan<Scan<T, std::uint8_t, kOrder>>(p).Run(items);
 }
 
 template <class S>
@@ -187,8 +192,12 @@ void Positions(const Pooling& p, Span items) {
   WithScan<X, std::uint8_t>(p, [&]<class S>() { SlidingPositionsOf<S>(p, items); });
 }
 template <class X>
+void WholePlanes(const Pooling& p, Span items) {
+  X::with(p, [&]<typename T>() { PlanePositionsOf<T, X::kSelects>(p, items); });
+}
+template <class X>
 void Bins(const Pooling& p, Span items) {
-  WithScan<X, std::uint8_t>(p, [&]<class S>() { BinsOf<S>(p, items); });
+  X::with(p, [&]<typename T>() { BinsOf<T, X::kSelects>(p, items); });
 }
 template <class X>
 void InterleavedTaps(const Pooling& p, Span items) {
@@ -225,6 +234,11 @@ template <class X>
 bool accepts_plane(const Pooling& p) {
   return without_mask<X>(p) && PlaneAccept(p) &&
          of_scan<X>(p, [&]<class S>() { return PlanarScan<S>::Accepts(PlaneView(p)); });
+}
+
+template <class X>
+bool accepts_plane_positions(const Pooling& p) {
+  return X::has(p) && p.mask_type != MaskType::none && PlaneAccept(p);
 }
 
 template <class X>
@@ -289,7 +303,9 @@ std::int64_t positions_items(const Pooling& p) {
 
 template <class X>
 bool accepts_bins(const Pooling& p) {
-  return X::has(p) && BinsAccept(p);
+  bool fits = false;
+  X::with(p, [&]<typename T>() { fits = BinScan<Scan<T, std::uint8_t>>::RanksFit(p); });
+  return fits && BinsAccept(p);
 }
 
 template <class X>
@@ -303,6 +319,8 @@ std::vector<Kernel> kernels() {
   std::vector<Kernel> kernels;
   kernels.push_back(
       {"plane", accepts_plane<X>, PlaneItems, FEATUREPOOL_TIERED(extremes::Plane<X>)});
+  kernels.push_back({"plane_positions", accepts_plane_positions<X>, PlaneItems,
+                     FEATUREPOOL_TIERED(extremes::WholePlanes<X>)});
   if constexpr (X::kOwnKernels) {
     kernels.push_back(
         {"pairs", accepts_pairs<X>, PairsItems, FEATUREPOOL_TIERED(extremes::Pairs<X>)});
