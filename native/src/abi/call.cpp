@@ -100,7 +100,8 @@ Pooling make_pooling(Operation operation, const fpool_tensor& x, const fpool_win
   Pooling pooling;
   pooling.operation = operation;
   pooling.geometry = make_geometry(x, *window);
-  pooling.layout = static_cast<Layout>(x.layout);
+  // Of one channel, both layouts are the same memory; planar kernels fill their lanes from it.
+  pooling.layout = x.extents[1] == 1 ? Layout::planar : static_cast<Layout>(x.layout);
   pooling.dtype = x.dtype;
   return pooling;
 }

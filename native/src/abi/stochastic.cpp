@@ -21,10 +21,11 @@ constexpr std::int64_t kBlock = 16384;
 // From this many elements on, the pass is shared among threads.
 constexpr std::int64_t kLeastShared = 16 * kBlock;
 
-/** Whether an element is a finite number of at least 0. */
+/** 1 for a finite number of at least 0, otherwise 0. */
 template <typename T>
-bool is_activation(T value) {
-  return value >= 0 && value <= std::numeric_limits<T>::max();
+int is_activation(T value) {
+  // Without a branch between the two.
+  return static_cast<int>(value >= 0) & static_cast<int>(value <= std::numeric_limits<T>::max());
 }
 
 /** The first element that is no activation, in the order of memory; `size` if there is none. */
@@ -37,10 +38,10 @@ std::int64_t first_wrong(const T* x, std::int64_t size) {
       const std::int64_t end = std::min(size, begin + kBlock);
       if (begin >= first.load(std::memory_order_relaxed)) return;
       int wrong = 0;
-      for (std::int64_t i = begin; i < end; ++i) wrong |= is_activation(x[i]) ? 0 : 1;
+      for (std::int64_t i = begin; i < end; ++i) wrong |= is_activation(x[i]) ^ 1;
       if (wrong == 0) continue;
       std::int64_t at = begin;
-      while (is_activation(x[at])) ++at;
+      while (is_activation(x[at]) != 0) ++at;
       std::int64_t known = first.load();
       while (at < known && !first.compare_exchange_weak(known, at)) {
       }

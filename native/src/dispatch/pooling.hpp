@@ -22,6 +22,7 @@ struct Divisor {
 struct Draw {
   std::uint64_t seed = 0;
   bool training = false;
+  std::int64_t first_plane = 0;  ///< logical number of the call's first plane
 };
 
 /** How a mixed pooling joins the maximum and the average of a window. */

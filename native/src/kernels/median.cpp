@@ -16,6 +16,7 @@
 #include "kernels/exchange.hpp"
 #include "kernels/plane_view.hpp"
 #include "kernels/scratch.hpp"
+#include "kernels/turned.hpp"
 #include "kernels/windows.hpp"
 #include "reference/selection.hpp"
 
@@ -742,6 +743,14 @@ void MedianInterleavedTaps(const Pooling& p, Span items) {
                                           [&]<typename T>() { InterleavedTaps<T>(p, items); });
 }
 
+void MedianTurned(const Pooling& p, Span items) {
+  with_dtype<float, double, std::uint8_t>(p.dtype, [&]<typename T>() {
+    forward_turned<T>(p, items, [](const Pooling& turned) {
+      InterleavedTaps<T>(turned, {0, InterleavedOutputItems(turned)});
+    });
+  });
+}
+
 }  // namespace median_pooling
 }  // namespace HWY_NAMESPACE
 }  // namespace featurepool
@@ -755,13 +764,18 @@ using namespace HWY_NAMESPACE;
 using namespace HWY_NAMESPACE::median_pooling;  // the functions that decide are the same in every
                                                 // tier
 
+// Counts are bytes.
+constexpr std::int64_t kMostCounted = 255;
+
 // A network of n taps takes about n log(n)^2 / 4 exchanges of whole vectors, quickselect about 8 n
 // operations per output: with too many taps, or too few outputs in a vector, the latter wins.
-constexpr std::int64_t kMostNetworkBytes = 1024;
+constexpr std::int64_t kMostNetworkBytes = 2048;
 
 bool network_pays(const Pooling& p, std::int64_t outputs) {
   const std::int64_t taps = p.geometry.taps();
-  if (taps > kMostNetworkBytes / dtype_size(p.dtype)) return false;
+  const std::int64_t most =
+      p.dtype == FPOOL_U8 ? kMostCounted : kMostNetworkBytes / dtype_size(p.dtype);
+  if (taps > most) return false;
   const auto log = static_cast<std::int64_t>(std::bit_width(static_cast<std::uint64_t>(taps)));
   return log * log <= 12 * outputs;
 }
@@ -779,8 +793,7 @@ std::int64_t column_items(const Pooling& p) {
   return items;
 }
 
-// Counts are bytes; below so many taps, networks are faster (measured).
-constexpr std::int64_t kMostCounted = 255;
+// Below so many taps, networks are faster than counting (measured).
 constexpr std::int64_t kLeastCounted = 37;
 
 bool accepts_counted(const Pooling& p) {
@@ -791,6 +804,10 @@ bool accepts_counted(const Pooling& p) {
 
 bool accepts_interleaved_taps(const Pooling& p) {
   return p.layout == Layout::interleaved && network_pays(p, p.geometry.channels);
+}
+
+bool accepts_turned(const Pooling& p) {
+  return can_turn(p) && network_pays(p, p.geometry.planes());
 }
 
 /** Bytes of large windows: a histogram that follows the window along the row (T. S. Huang, 1979).
@@ -911,6 +928,7 @@ std::span<const Kernel> median_forward_kernels() {
   static const Kernel kernels[] = {
       {"counted", accepts_counted, column_items, FEATUREPOOL_TIERED(median_pooling::MedianCounted)},
       {"columns", accepts_columns, column_items, FEATUREPOOL_TIERED(median_pooling::MedianColumns)},
+      {"turned", accepts_turned, turned_items, FEATUREPOOL_TIERED(median_pooling::MedianTurned)},
       {"interleaved_taps", accepts_interleaved_taps, InterleavedOutputItems,
        FEATUREPOOL_TIERED(median_pooling::MedianInterleavedTaps)},
       {"histogram",

@@ -11,6 +11,7 @@
 #include "geometry/dtype.hpp"
 #include "kernels/plane_view.hpp"
 #include "kernels/scratch.hpp"
+#include "kernels/turned.hpp"
 #include "kernels/windows.hpp"
 #include "reference/selection.hpp"
 
@@ -89,20 +90,41 @@ HWY_INLINE V SumTaps(const Load& load, std::int64_t taps) {
   return sum;
 }
 
-/** The expectations of windows of the given sums; 0 where the sum is. */
-template <typename T, class Load>
-HWY_INLINE V Expectation(const Load& load, std::int64_t taps, V sum) {
+/** square_scale() of the reference. */
+HWY_INLINE V SquareScale(V sum) {
   const D d;
-  const auto none = hn::Eq(sum, hn::Zero(d));
-  const auto divisor = hn::IfThenElse(none, hn::Set(d, 1.0), sum);
-  auto expected = hn::Zero(d);
-  for (std::int64_t i = 0; i < taps; ++i) {
-    const auto a = load(i);
-    // The squares of f32 fit into f64.
-    const auto p = sizeof(T) < sizeof(double) ? a : hn::Div(a, divisor);
-    expected = hn::Add(expected, hn::Mul(a, p));
+  const DI di;
+  const auto exponent = hn::ShiftRight<52>(hn::BitCast(di, sum));
+  const auto inverse = hn::Sub(hn::Set(di, 2046), exponent);
+  const auto one = hn::Set(di, 1);
+  const auto least = hn::IfThenElse(hn::Gt(one, inverse), one, inverse);
+  return hn::BitCast(d, hn::ShiftLeft<52>(least));
+}
+
+/** The sums of windows, and in `expected` their expectations; 0 where the sum is. */
+template <typename T, class Load>
+HWY_INLINE V SumAndExpect(const Load& load, std::int64_t taps, V& expected) {
+  const D d;
+  auto sum = hn::Zero(d);
+  auto squares = hn::Zero(d);
+  if constexpr (sizeof(T) < sizeof(double)) {
+    for (std::int64_t i = 0; i < taps; ++i) {
+      const auto a = load(i);
+      sum = hn::Add(sum, a);
+      squares = hn::Add(squares, hn::Mul(a, a));
+    }
+    expected = hn::Div(squares, sum);
+  } else {
+    sum = SumTaps(load, taps);
+    const auto scale = SquareScale(sum);
+    for (std::int64_t i = 0; i < taps; ++i) {
+      const auto a = hn::Mul(load(i), scale);
+      squares = hn::Add(squares, hn::Mul(a, a));
+    }
+    expected = hn::Div(hn::Div(squares, hn::Mul(sum, scale)), scale);
   }
-  return sizeof(T) < sizeof(double) ? hn::Div(expected, divisor) : expected;
+  expected = hn::IfThenZeroElse(hn::Eq(sum, hn::Zero(d)), expected);
+  return sum;
 }
 
 /** Draws a tap of each window: its value, and in `index` which; -1 where the sum is 0. */
@@ -275,7 +297,9 @@ class PlanarDraws {
     T* y = static_cast<T*>(p_.output) + to;
     for (std::int64_t o = 0; o < size; o += lanes) {
       const PaddedLoad<T> load{rows_.taps().data(), o};
-      StoreDouble(Expectation<T>(load, count, SumTaps(load, count)), y + o, size - o);
+      auto expected = hn::Zero(D());
+      SumAndExpect<T>(load, count, expected);
+      StoreDouble(expected, y + o, size - o);
     }
   }
 
@@ -333,10 +357,12 @@ void Interleaved(const Pooling& p, Span items) {
         const ChannelLoad<T> load{x + item.plane * g.input_plane() * g.channels + taps.base + c,
                                   end, taps.offset, part};
         if (!p.draw.training) {
-          StoreDouble(Expectation<T>(load, taps.count, SumTaps(load, taps.count)), y + c, part);
+          auto expected = hn::Zero(D());
+          SumAndExpect<T>(load, taps.count, expected);
+          StoreDouble(expected, y + c, part);
           continue;
         }
-        const std::int64_t plane = item.plane * g.channels + c;
+        const std::int64_t plane = p.draw.first_plane + item.plane * g.channels + c;
         for (std::int64_t i = 0; i < lanes; ++i) drawn[i] = i * g.output_plane();
         const auto counters =
             hn::Add(hn::BitCast(du, hn::Load(di, drawn)),
@@ -378,8 +404,8 @@ struct Shares {
 template <typename T, class Load>
 HWY_INLINE void Share(const Load& load, std::int64_t taps, V dy, V& weight, V& product) {
   const D d;
-  const auto sum = SumTaps(load, taps);
-  const auto y = Expectation<T>(load, taps, sum);
+  auto y = hn::Zero(d);
+  const auto sum = SumAndExpect<T>(load, taps, y);
   weight = hn::IfThenZeroElse(hn::Eq(sum, hn::Zero(d)), hn::Div(dy, sum));
   product = hn::Mul(weight, y);
 }
@@ -478,8 +504,9 @@ void InterleavedGradient(const Pooling& p, Span items) {
   const Geometry& g = p.geometry;
   const std::int64_t blocks = ChannelBlocks(p);
   const T* end = static_cast<const T*>(p.x) + g.input_size();
+  const T* end_dy = static_cast<const T*>(p.input) + g.output_size();
   // A position's sums begin at a whole number of vectors; what is behind its channels is ours.
-  const std::int64_t pitch = std::max(kChannels, lanes);
+  const std::int64_t pitch = (std::min(kChannels, g.channels) + lanes - 1) / lanes * lanes;
   const Shares sums(g.input_plane() * pitch);
   InterleavedWindows windows(g);
   for (std::int64_t index = items.begin; index < items.end; ++index) {
@@ -495,10 +522,11 @@ void InterleavedGradient(const Pooling& p, Span items) {
           const Taps taps = windows.at(od, oh, ow);
           for (std::int64_t c = 0; c < channels; c += lanes) {
             const std::int64_t part = std::min(lanes, channels - c);
+            const T* own = dy + output * g.channels + c;
             auto weight = hn::Zero(d);
             auto product = weight;
             Share<T>(ChannelLoad<T>{x + taps.base + c, end, taps.offset, part}, taps.count,
-                     LoadDouble(dy + output * g.channels + c, part), weight, product);
+                     LoadDouble(own, end_dy - own >= lanes ? lanes : part), weight, product);
             for (std::int64_t i = 0; i < taps.count; ++i) {
               const std::int64_t at = (taps.base_position + taps.position[i]) * pitch + c;
               double* weights = sums.weights.get() + at;
@@ -510,9 +538,12 @@ void InterleavedGradient(const Pooling& p, Span items) {
         });
     for (std::int64_t i = 0; i < g.input_plane(); ++i) {
       for (std::int64_t c = 0; c < channels; c += lanes) {
-        WriteGradient(x + i * g.channels + c, sums.weights.get() + i * pitch + c,
-                      sums.products.get() + i * pitch + c, dx + i * g.channels + c,
-                      std::min(lanes, channels - c));
+        // A whole vector where what is behind the channels is of this item, and written later.
+        const std::int64_t at = i * g.channels + c;
+        const bool whole = blocks == 1 && at + lanes <= g.input_plane() * g.channels;
+        WriteGradient(x + at, sums.weights.get() + i * pitch + c,
+                      sums.products.get() + i * pitch + c, dx + at,
+                      whole ? lanes : std::min(lanes, channels - c));
       }
     }
   }
@@ -525,6 +556,20 @@ void StochasticPlanar(const Pooling& p, Span items) {
 }
 void StochasticInterleaved(const Pooling& p, Span items) {
   with_dtype<float, double>(p.dtype, [&]<typename T>() { Interleaved<T>(p, items); });
+}
+void StochasticTurned(const Pooling& p, Span items) {
+  with_dtype<float, double>(p.dtype, [&]<typename T>() {
+    forward_turned<T>(p, items, [](const Pooling& turned) {
+      Interleaved<T>(turned, {0, InterleavedOutputItems(turned)});
+    });
+  });
+}
+void StochasticTurnedGradient(const Pooling& p, Span items) {
+  with_dtype<float, double>(p.dtype, [&]<typename T>() {
+    backward_turned<T>(p, items, [](const Pooling& turned) {
+      InterleavedGradient<T>(turned, {0, ChannelBlocks(turned)});
+    });
+  });
 }
 void StochasticPlanarGradient(const Pooling& p, Span items) {
   with_dtype<float, double>(p.dtype, [&]<typename T>() { PlanarGradient<T>(p, items); });
@@ -546,7 +591,12 @@ using namespace HWY_NAMESPACE;
 using namespace HWY_NAMESPACE::stochastic_pooling;  // the functions that decide are the same in
                                                     // every tier
 
-bool accepts_planar(const Pooling& p) { return p.layout == Layout::planar && RowsAccept(p); }
+// Of fewer outputs in a row, taking the windows one by one is faster than padding rows (measured).
+constexpr std::int64_t kLeastOutputs = 12;
+
+bool accepts_planar(const Pooling& p) {
+  return p.layout == Layout::planar && RowsAccept(p) && p.geometry.w().output >= kLeastOutputs;
+}
 
 std::int64_t planar_items(const Pooling& p) {
   const PlaneView view(p);
@@ -555,6 +605,10 @@ std::int64_t planar_items(const Pooling& p) {
 
 bool accepts_interleaved(const Pooling& p) {
   return p.layout == Layout::interleaved && p.geometry.taps() <= kMostListedTaps;
+}
+
+bool accepts_turned(const Pooling& p) {
+  return can_turn(p) && p.geometry.taps() <= kMostListedTaps;
 }
 
 std::int64_t planes(const Pooling& p) { return p.geometry.planes(); }
@@ -567,6 +621,8 @@ std::span<const Kernel> stochastic_forward_kernels() {
   static const Kernel kernels[] = {
       {"planar_draws", accepts_planar, planar_items,
        FEATUREPOOL_TIERED(stochastic_pooling::StochasticPlanar)},
+      {"turned_draws", accepts_turned, turned_items,
+       FEATUREPOOL_TIERED(stochastic_pooling::StochasticTurned)},
       {"interleaved_draws", accepts_interleaved, InterleavedOutputItems,
        FEATUREPOOL_TIERED(stochastic_pooling::StochasticInterleaved)},
   };
@@ -577,6 +633,8 @@ std::span<const Kernel> stochastic_backward_kernels() {
   static const Kernel kernels[] = {
       {"planar_shares", accepts_planar, planes,
        FEATUREPOOL_TIERED(stochastic_pooling::StochasticPlanarGradient)},
+      {"turned_shares", accepts_turned, turned_items,
+       FEATUREPOOL_TIERED(stochastic_pooling::StochasticTurnedGradient)},
       {"interleaved_shares", accepts_interleaved, channel_block_items,
        FEATUREPOOL_TIERED(stochastic_pooling::StochasticInterleavedGradient)},
   };

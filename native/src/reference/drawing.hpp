@@ -19,25 +19,35 @@ struct WindowSums {
 };
 
 /**
- * What a tap `a` adds to the numerator of the expectation. The squares of f32 fit into f64; those
- * of f64 may not, so they are divided first.
+ * What the activations of a window of f64 are multiplied by before they are squared: the power of
+ * two that brings their sum near 1, so that no square overflows. The squares of f32 need none.
  */
 template <typename T>
-double expectation_term(double a, double sum) {
-  return sizeof(T) < sizeof(double) ? a * a : a * (a / sum);
+double square_scale(double sum) {
+  if (sizeof(T) < sizeof(double)) return 1;
+  const std::int64_t exponent = std::bit_cast<std::int64_t>(sum) >> 52;
+  return std::bit_cast<double>(std::clamp<std::int64_t>(2046 - exponent, 1, 2046) << 52);
 }
 
 template <typename T>
 WindowSums window_sums(const Geometry& g, const Plane<const T>& x, std::int64_t d, std::int64_t h,
                        std::int64_t w) {
-  WindowSums sums;
-  for_each_tap(g, d, h, w, [&](std::int64_t i, std::int64_t) { sums.sum += x[i]; });
-  if (!(sums.sum > 0)) return sums;
+  double sum = 0;
+  double squares = 0;
   for_each_tap(g, d, h, w, [&](std::int64_t i, std::int64_t) {
-    sums.expected += expectation_term<T>(x[i], sums.sum);
+    const double a = x[i];
+    sum += a;
+    if (sizeof(T) < sizeof(double)) squares += a * a;
   });
-  if (sizeof(T) < sizeof(double)) sums.expected /= sums.sum;
-  return sums;
+  if (!(sum > 0)) return {};
+  const double scale = square_scale<T>(sum);
+  if (sizeof(T) == sizeof(double)) {
+    for_each_tap(g, d, h, w, [&](std::int64_t i, std::int64_t) {
+      const double a = x[i] * scale;
+      squares += a * a;
+    });
+  }
+  return {sum, squares / (sum * scale) / scale};
 }
 
 /** The number that the running sum of the drawn tap is the first to exceed. */
@@ -52,23 +62,16 @@ inline double threshold(double sum, std::uint64_t seed, std::int64_t output) {
 template <typename T>
 Selected<T> draw(const Geometry& g, const Plane<const T>& x, std::int64_t d, std::int64_t h,
                  std::int64_t w, std::uint64_t seed, std::int64_t output) {
-  Selected<T> selected{T{0}};
   double sum = 0;
-  for_each_tap(g, d, h, w, [&](std::int64_t i, std::int64_t tap) {
-    if (selected.position < 0) selected = {T{0}, i, tap};
-    sum += x[i];
-  });
-  if (!(sum > 0)) return selected;
+  for_each_tap(g, d, h, w, [&](std::int64_t i, std::int64_t) { sum += x[i]; });
+  if (!(sum > 0)) {
+    Selected<T> first = first_tap(g, x, d, h, w, [](T) { return true; });
+    first.value = 0;
+    return first;
+  }
   const double limit = threshold(sum, seed, output);
   double running = 0;
-  bool drawn = false;
-  for_each_tap(g, d, h, w, [&](std::int64_t i, std::int64_t tap) {
-    running += x[i];
-    if (drawn || !(running > limit)) return;
-    drawn = true;
-    selected = {x[i], i, tap};
-  });
-  return selected;
+  return first_tap(g, x, d, h, w, [&](T a) { return (running += a) > limit; });
 }
 
 }  // namespace featurepool::reference

@@ -12,7 +12,7 @@ namespace featurepool::reference {
 /** One tap that an operator selected. */
 template <typename T>
 struct Selected {
-  T value;
+  T value{};
   std::int64_t position = FPOOL_MASK_NONE;         ///< in the plane
   std::int64_t ordinal = FPOOL_MASK_NONE_COMPACT;  ///< in the window
 };
@@ -21,6 +21,26 @@ struct Selected {
 template <typename T>
 constexpr T no_median() {
   return std::numeric_limits<T>::has_quiet_NaN ? std::numeric_limits<T>::quiet_NaN() : T{0};
+}
+
+/** The first tap of a window, in row-major order, whose value `is_it`; none: without a position. */
+template <typename T, class IsIt>
+Selected<T> first_tap(const Geometry& g, const Plane<const T>& x, std::int64_t d, std::int64_t h,
+                      std::int64_t w, const IsIt& is_it) {
+  const Span depth = g.d().taps(d);
+  const Span rows = g.h().taps(h);
+  const Span columns = g.w().taps(w);
+  const std::int64_t dilation = g.w().dilation;
+  for (std::int64_t td = depth.begin; td < depth.end; ++td) {
+    for (std::int64_t th = rows.begin; th < rows.end; ++th) {
+      std::int64_t i = (g.d().position(d, td) * g.h().input + g.h().position(h, th)) * g.w().input +
+                       g.w().position(w, columns.begin);
+      for (std::int64_t tw = columns.begin; tw < columns.end; ++tw, i += dilation) {
+        if (is_it(x[i])) return {x[i], i, (td * g.h().kernel + th) * g.w().kernel + tw};
+      }
+    }
+  }
+  return {};
 }
 
 /** Medians of single windows; keeps its working memory from one to the next. */
@@ -46,21 +66,7 @@ class WindowMedian {
   /** The first tap of a window that equals `value`; one does. */
   static Selected<T> first_equal(const Geometry& g, const Plane<const T>& x, std::int64_t d,
                                  std::int64_t h, std::int64_t w, T value) {
-    const Span depth = g.d().taps(d);
-    const Span rows = g.h().taps(h);
-    const Span columns = g.w().taps(w);
-    const std::int64_t dilation = g.w().dilation;
-    for (std::int64_t td = depth.begin; td < depth.end; ++td) {
-      for (std::int64_t th = rows.begin; th < rows.end; ++th) {
-        std::int64_t i =
-            (g.d().position(d, td) * g.h().input + g.h().position(h, th)) * g.w().input +
-            g.w().position(w, columns.begin);
-        for (std::int64_t tw = columns.begin; tw < columns.end; ++tw, i += dilation) {
-          if (x[i] == value) return {x[i], i, (td * g.h().kernel + th) * g.w().kernel + tw};
-        }
-      }
-    }
-    return {no_median<T>()};
+    return first_tap(g, x, d, h, w, [value](T tap) { return tap == value; });
   }
 
  private:
