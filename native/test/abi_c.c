@@ -9,6 +9,8 @@ _Static_assert(sizeof(fpool_window) == 136, "fpool_window has no hidden padding"
 _Static_assert(sizeof(fpool_average) == 16, "fpool_average has no hidden padding");
 _Static_assert(sizeof(fpool_stochastic) == 16, "fpool_stochastic has no hidden padding");
 _Static_assert(offsetof(fpool_tensor, extents) == 16, "four 32-bit fields come first");
+_Static_assert(sizeof(fpool_pyramid) == 24, "fpool_pyramid has no hidden padding");
+_Static_assert(sizeof(fpool_spp_block) == 16, "fpool_spp_block has no hidden padding");
 _Static_assert(offsetof(fpool_window, spatial_rank) == 120, "five arrays come first");
 _Static_assert(FPOOL_OK == 0, "success is zero");
 

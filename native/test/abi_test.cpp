@@ -174,6 +174,8 @@ TEST(Abi, VersionsAndSizes) {
   EXPECT_EQ(fpool_sizeof_tensor(), static_cast<std::int64_t>(sizeof(fpool_tensor)));
   EXPECT_EQ(fpool_sizeof_window(), static_cast<std::int64_t>(sizeof(fpool_window)));
   EXPECT_EQ(fpool_sizeof_average(), static_cast<std::int64_t>(sizeof(fpool_average)));
+  EXPECT_EQ(fpool_sizeof_pyramid(), static_cast<std::int64_t>(sizeof(fpool_pyramid)));
+  EXPECT_EQ(fpool_sizeof_spp_block(), static_cast<std::int64_t>(sizeof(fpool_spp_block)));
   EXPECT_EQ(fpool_sizeof_stochastic(), static_cast<std::int64_t>(sizeof(fpool_stochastic)));
   EXPECT_NE(fpool_active_isa(), nullptr);
 }

@@ -226,6 +226,45 @@ typedef struct fpool_netvlad {
   int32_t normalize_descriptors;
 } fpool_netvlad;
 
+/** How the bins of a level of a pyramid are made. */
+enum {
+  /** As those of adaptive pooling: every size gives every number of bins. */
+  FPOOL_BINS_ADAPTIVE = 0,
+  /**
+   * As in SPPNet: of an extent `a`, level `n` has windows of `ceil(a/n)` at a stride of
+   * `floor(a/n)`. Extents at which that does not give `n` bins are refused.
+   */
+  FPOOL_BINS_SPPNET = 1
+};
+
+/** What a bin of a pyramid is reduced to. */
+enum {
+  /** Its maximum. */
+  FPOOL_REDUCE_MAX = 0,
+  /** Its mean. */
+  FPOOL_REDUCE_AVERAGE = 1
+};
+
+/** The levels of a spatial pyramid; level `n` divides a plane into n x n bins. */
+typedef struct fpool_pyramid {
+  /** `count` numbers of bins along an axis, each at least 1, in the order of the output. */
+  const int64_t* levels;
+  /** At least 1. */
+  int64_t count;
+  /** FPOOL_BINS_ADAPTIVE or FPOOL_BINS_SPPNET. */
+  int32_t bins;
+  /** FPOOL_REDUCE_MAX or FPOOL_REDUCE_AVERAGE. */
+  int32_t reducer;
+} fpool_pyramid;
+
+/** The kernels of a YOLOv3-SPP block. */
+typedef struct fpool_spp_block {
+  /** `count` different odd kernels, 3 to 2^31 - 1, in any order. */
+  const int64_t* kernels;
+  /** At least 1. */
+  int64_t count;
+} fpool_spp_block;
+
 /** What the indices of fpool_mask_expand() count from; all are logical (N, C, D, H, W) positions.
  */
 enum {
@@ -276,6 +315,12 @@ FPOOL_API int64_t fpool_sizeof_bilinear(void);
 
 /** @return sizeof(fpool_netvlad) as compiled into the library. */
 FPOOL_API int64_t fpool_sizeof_netvlad(void);
+
+/** @return sizeof(fpool_pyramid) as compiled into the library. */
+FPOOL_API int64_t fpool_sizeof_pyramid(void);
+
+/** @return sizeof(fpool_spp_block) as compiled into the library. */
+FPOOL_API int64_t fpool_sizeof_spp_block(void);
 
 /**
  * @return the message of this thread's last refused call; "" when none was refused. Valid until the
@@ -918,6 +963,80 @@ FPOOL_API fpool_status fpool_netvlad_initialize(
     const fpool_tensor* descriptors, const void* descriptors_data, const fpool_netvlad* netvlad,
     int64_t seed, const fpool_tensor* weights, void* weights_data, const fpool_tensor* biases,
     void* biases_data, const fpool_tensor* centroids, void* centroids_data);
+
+/* --- spatial pyramids
+ * --------------------------------------------------------------------------------
+ */
+
+/**
+ * Spatial pyramid pooling (SPPNet): the maximum or mean of every bin of every level, in one vector
+ * per image. The vector is level-major, channel-major within a level and row-major within a
+ * channel, whatever the layout of `x`; its length is C times the sum of n^2 over the levels. Bins
+ * are those of fpool_max_forward() and fpool_avg_forward(): ties, NaN and rounding are theirs.
+ *
+ * Source: He et al., Spatial Pyramid Pooling in Deep Convolutional Networks, 2014.
+ *
+ * @param[in]  x,x_data       input of spatial rank 2, FPOOL_F32
+ * @param[in]  pyramid        levels, rule of their bins, reducer
+ * @param[in]  y,y_data       output, N x length x 1 x 1, FPOOL_F32, of the layout of `x`
+ * @param[in]  mask,mask_data position within its plane of every maximum, of the extents of `y`,
+ *                            FPOOL_I32; both NULL: no mask. Not of an average.
+ */
+FPOOL_API fpool_status fpool_spp_forward(const fpool_tensor* x, const void* x_data,
+                                         const fpool_pyramid* pyramid,         //
+                                         const fpool_tensor* y, void* y_data,  //
+                                         const fpool_tensor* mask, void* mask_data);
+
+/**
+ * Gradient of spatial pyramid pooling, summed over the levels in their order: of maxima,
+ * `dx[mask] += dy`; of means, every element of a bin gets `dy / elements`. Bit-identical for every
+ * number of threads.
+ *
+ * @param[in] dy,dy_data     gradient of the output, FPOOL_F32
+ * @param[in] mask,mask_data the mask of the forward call; both NULL for an average
+ * @param[in] pyramid        the pyramid of the forward call
+ * @param[in] dx,dx_data     gradient of the input, FPOOL_F32, of the extents and layout of the
+ *                           forward call's `x`; overwritten
+ */
+FPOOL_API fpool_status fpool_spp_backward(const fpool_tensor* dy, const void* dy_data,
+                                          const fpool_tensor* mask, const void* mask_data,
+                                          const fpool_pyramid* pyramid,  //
+                                          const fpool_tensor* dx, void* dx_data);
+
+/**
+ * The SPP block of YOLOv3-SPP: max pools of stride 1, padded to the size of the input, joined with
+ * the input along the channels: [largest kernel ... smallest kernel, input]. The values are those
+ * of separate calls of fpool_max_forward(), bit for bit; the input is read once.
+ *
+ * Source: the SPP section of Darknet's yolov3-spp.cfg (`[route] layers=-1,-3,-5,-6`).
+ *
+ * @param[in]  x,x_data       input of spatial rank 2, FPOOL_F32, F16 or U8
+ * @param[in]  block          the kernels
+ * @param[in]  y,y_data       output of N x (count + 1) C x H x W, same type and layout
+ * @param[in]  mask,mask_data position of each maximum, as of fpool_max_forward() with each kernel,
+ *                            N x count C x H x W, in the order of `y`: FPOOL_U8 if no kernel
+ *                            exceeds 15, or FPOOL_I32. Both NULL: no mask.
+ */
+FPOOL_API fpool_status fpool_spp_block_forward(const fpool_tensor* x, const void* x_data,
+                                               const fpool_spp_block* block,         //
+                                               const fpool_tensor* y, void* y_data,  //
+                                               const fpool_tensor* mask, void* mask_data);
+
+/**
+ * Gradient of the SPP block: that of the joined input, to which every maximum adds its own at its
+ * position, kernel by kernel in the order of the output. F16 gradients are added in f32 and rounded
+ * once. Bit-identical for every number of threads.
+ *
+ * @param[in] dy,dy_data     gradient of the output, FPOOL_F32 or F16
+ * @param[in] mask,mask_data the mask of the forward call
+ * @param[in] block          the kernels of the forward call
+ * @param[in] dx,dx_data     gradient of the input, of the type of `dy` and the extents and layout
+ *                           of the forward call's `x`; overwritten
+ */
+FPOOL_API fpool_status fpool_spp_block_backward(const fpool_tensor* dy, const void* dy_data,
+                                                const fpool_tensor* mask, const void* mask_data,
+                                                const fpool_spp_block* block,  //
+                                                const fpool_tensor* dx, void* dx_data);
 
 #ifdef __cplusplus
 }

@@ -29,6 +29,10 @@ int64_t fpool_sizeof_bilinear(void) { return sizeof(fpool_bilinear); }
 
 int64_t fpool_sizeof_netvlad(void) { return sizeof(fpool_netvlad); }
 
+int64_t fpool_sizeof_pyramid(void) { return sizeof(fpool_pyramid); }
+
+int64_t fpool_sizeof_spp_block(void) { return sizeof(fpool_spp_block); }
+
 const char* fpool_last_error(void) { return last_error(); }
 
 const char* fpool_active_isa(void) {

@@ -18,7 +18,9 @@ import org.featurepool.bindings.ffi.fpool_average;
 import org.featurepool.bindings.ffi.fpool_bilinear;
 import org.featurepool.bindings.ffi.fpool_fractional;
 import org.featurepool.bindings.ffi.fpool_netvlad;
+import org.featurepool.bindings.ffi.fpool_pyramid;
 import org.featurepool.bindings.ffi.fpool_roi;
+import org.featurepool.bindings.ffi.fpool_spp_block;
 import org.featurepool.bindings.ffi.fpool_stochastic;
 import org.featurepool.bindings.ffi.fpool_tensor;
 import org.featurepool.bindings.ffi.fpool_window;
@@ -241,6 +243,14 @@ public final class NativeLibrary {
           "sizeof(fpool_average)",
           call(symbols, "fpool_sizeof_average", ValueLayout.JAVA_LONG),
           fpool_average.sizeof());
+      requireEqual(
+          "sizeof(fpool_pyramid)",
+          call(symbols, "fpool_sizeof_pyramid", ValueLayout.JAVA_LONG),
+          fpool_pyramid.sizeof());
+      requireEqual(
+          "sizeof(fpool_spp_block)",
+          call(symbols, "fpool_sizeof_spp_block", ValueLayout.JAVA_LONG),
+          fpool_spp_block.sizeof());
       requireEqual(
           "sizeof(fpool_stochastic)",
           call(symbols, "fpool_sizeof_stochastic", ValueLayout.JAVA_LONG),

@@ -31,7 +31,9 @@ import org.featurepool.bindings.ffi.fpool_average;
 import org.featurepool.bindings.ffi.fpool_bilinear;
 import org.featurepool.bindings.ffi.fpool_fractional;
 import org.featurepool.bindings.ffi.fpool_netvlad;
+import org.featurepool.bindings.ffi.fpool_pyramid;
 import org.featurepool.bindings.ffi.fpool_roi;
+import org.featurepool.bindings.ffi.fpool_spp_block;
 import org.featurepool.bindings.ffi.fpool_stochastic;
 import org.featurepool.bindings.ffi.fpool_tensor;
 import org.featurepool.bindings.ffi.fpool_window;
@@ -51,6 +53,8 @@ class BindingTest {
           "fpool_tensor", fpool_tensor.layout(),
           "fpool_window", fpool_window.layout(),
           "fpool_average", fpool_average.layout(),
+          "fpool_pyramid", fpool_pyramid.layout(),
+          "fpool_spp_block", fpool_spp_block.layout(),
           "fpool_stochastic", fpool_stochastic.layout(),
           "fpool_fractional", fpool_fractional.layout(),
           "fpool_roi", fpool_roi.layout(),
@@ -147,6 +151,8 @@ class BindingTest {
     assertEquals(featurepool_h.fpool_sizeof_tensor(), fpool_tensor.sizeof());
     assertEquals(featurepool_h.fpool_sizeof_window(), fpool_window.sizeof());
     assertEquals(featurepool_h.fpool_sizeof_average(), fpool_average.sizeof());
+    assertEquals(featurepool_h.fpool_sizeof_pyramid(), fpool_pyramid.sizeof());
+    assertEquals(featurepool_h.fpool_sizeof_spp_block(), fpool_spp_block.sizeof());
     assertEquals(featurepool_h.fpool_sizeof_stochastic(), fpool_stochastic.sizeof());
     assertEquals(featurepool_h.fpool_sizeof_bilinear(), fpool_bilinear.sizeof());
     assertEquals(featurepool_h.fpool_sizeof_netvlad(), fpool_netvlad.sizeof());

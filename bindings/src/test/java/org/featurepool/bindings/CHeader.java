@@ -32,7 +32,8 @@ record CHeader(
   private static final Pattern ENUM = Pattern.compile("enum\\s*\\{(.*?)}", Pattern.DOTALL);
   private static final Pattern STRUCT =
       Pattern.compile("typedef struct (\\w+)\\s*\\{(.*?)}\\s*\\1;", Pattern.DOTALL);
-  private static final Pattern FIELD = Pattern.compile("(\\w+)\\s+(\\w+)(\\[\\d+])?");
+  private static final Pattern FIELD =
+      Pattern.compile("(?:const\\s+)?(\\w+(?:\\s*\\*)?)\\s*\\b(\\w+)(\\[\\d+])?");
   private static final Pattern FUNCTION =
       Pattern.compile(
           "FPOOL_API\\s+([\\w\\s*]+?)\\s*\\b(fpool_\\w+)\\s*\\((.*?)\\)\\s*;", Pattern.DOTALL);

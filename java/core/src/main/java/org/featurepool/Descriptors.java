@@ -9,7 +9,9 @@ import org.featurepool.bindings.ffi.fpool_average;
 import org.featurepool.bindings.ffi.fpool_bilinear;
 import org.featurepool.bindings.ffi.fpool_fractional;
 import org.featurepool.bindings.ffi.fpool_netvlad;
+import org.featurepool.bindings.ffi.fpool_pyramid;
 import org.featurepool.bindings.ffi.fpool_roi;
+import org.featurepool.bindings.ffi.fpool_spp_block;
 import org.featurepool.bindings.ffi.fpool_stochastic;
 import org.featurepool.bindings.ffi.fpool_tensor;
 import org.featurepool.bindings.ffi.fpool_window;
@@ -144,5 +146,23 @@ final class Descriptors {
     fpool_netvlad.hard(netVlad, hard ? 1 : 0);
     fpool_netvlad.normalize_descriptors(netVlad, normalizeDescriptors ? 1 : 0);
     return netVlad;
+  }
+
+  /** Describes a spatial pyramid; the levels lie in the same arena and so live as long. */
+  static MemorySegment pyramid(Arena arena, long[] levels, int bins, int reducer) {
+    MemorySegment pyramid = fpool_pyramid.allocate(arena).fill(UNSET);
+    fpool_pyramid.levels(pyramid, arena.allocateFrom(ValueLayout.JAVA_LONG, levels));
+    fpool_pyramid.count(pyramid, levels.length);
+    fpool_pyramid.bins(pyramid, bins);
+    fpool_pyramid.reducer(pyramid, reducer);
+    return pyramid;
+  }
+
+  /** Describes an SPP block; the kernels lie in the same arena and so live as long. */
+  static MemorySegment sppBlock(Arena arena, long[] kernels) {
+    MemorySegment block = fpool_spp_block.allocate(arena).fill(UNSET);
+    fpool_spp_block.kernels(block, arena.allocateFrom(ValueLayout.JAVA_LONG, kernels));
+    fpool_spp_block.count(block, kernels.length);
+    return block;
   }
 }

@@ -275,6 +275,42 @@ public class featurepool_h extends featurepool_h$shared {
     public static int FPOOL_ROI_MAX() {
         return FPOOL_ROI_MAX;
     }
+    private static final int FPOOL_BINS_ADAPTIVE = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.FPOOL_BINS_ADAPTIVE = 0
+     * }
+     */
+    public static int FPOOL_BINS_ADAPTIVE() {
+        return FPOOL_BINS_ADAPTIVE;
+    }
+    private static final int FPOOL_BINS_SPPNET = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.FPOOL_BINS_SPPNET = 1
+     * }
+     */
+    public static int FPOOL_BINS_SPPNET() {
+        return FPOOL_BINS_SPPNET;
+    }
+    private static final int FPOOL_REDUCE_MAX = (int)0L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.FPOOL_REDUCE_MAX = 0
+     * }
+     */
+    public static int FPOOL_REDUCE_MAX() {
+        return FPOOL_REDUCE_MAX;
+    }
+    private static final int FPOOL_REDUCE_AVERAGE = (int)1L;
+    /**
+     * {@snippet lang=c :
+     * enum <anonymous>.FPOOL_REDUCE_AVERAGE = 1
+     * }
+     */
+    public static int FPOOL_REDUCE_AVERAGE() {
+        return FPOOL_REDUCE_AVERAGE;
+    }
     private static final int FPOOL_INDEX_PLANE = (int)0L;
     /**
      * {@snippet lang=c :
@@ -883,6 +919,122 @@ public class featurepool_h extends featurepool_h$shared {
         try {
             if (TRACE_DOWNCALLS) {
                 traceDowncall("fpool_sizeof_netvlad");
+            }
+            return (long)mh$.invokeExact();
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class fpool_sizeof_pyramid {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_LONG    );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_sizeof_pyramid");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int64_t fpool_sizeof_pyramid()
+     * }
+     */
+    public static FunctionDescriptor fpool_sizeof_pyramid$descriptor() {
+        return fpool_sizeof_pyramid.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int64_t fpool_sizeof_pyramid()
+     * }
+     */
+    public static MethodHandle fpool_sizeof_pyramid$handle() {
+        return fpool_sizeof_pyramid.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int64_t fpool_sizeof_pyramid()
+     * }
+     */
+    public static MemorySegment fpool_sizeof_pyramid$address() {
+        return fpool_sizeof_pyramid.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int64_t fpool_sizeof_pyramid()
+     * }
+     */
+    public static long fpool_sizeof_pyramid() {
+        var mh$ = fpool_sizeof_pyramid.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_sizeof_pyramid");
+            }
+            return (long)mh$.invokeExact();
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class fpool_sizeof_spp_block {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_LONG    );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_sizeof_spp_block");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * int64_t fpool_sizeof_spp_block()
+     * }
+     */
+    public static FunctionDescriptor fpool_sizeof_spp_block$descriptor() {
+        return fpool_sizeof_spp_block.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * int64_t fpool_sizeof_spp_block()
+     * }
+     */
+    public static MethodHandle fpool_sizeof_spp_block$handle() {
+        return fpool_sizeof_spp_block.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * int64_t fpool_sizeof_spp_block()
+     * }
+     */
+    public static MemorySegment fpool_sizeof_spp_block$address() {
+        return fpool_sizeof_spp_block.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * int64_t fpool_sizeof_spp_block()
+     * }
+     */
+    public static long fpool_sizeof_spp_block() {
+        var mh$ = fpool_sizeof_spp_block.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_sizeof_spp_block");
             }
             return (long)mh$.invokeExact();
         } catch (Error | RuntimeException ex) {
@@ -3268,6 +3420,270 @@ public class featurepool_h extends featurepool_h$shared {
                 traceDowncall("fpool_netvlad_initialize", descriptors, descriptors_data, netvlad, seed, weights, weights_data, biases, biases_data, centroids, centroids_data);
             }
             return (int)mh$.invokeExact(descriptors, descriptors_data, netvlad, seed, weights, weights_data, biases, biases_data, centroids, centroids_data);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class fpool_spp_forward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_INT,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_spp_forward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * fpool_status fpool_spp_forward(const fpool_tensor *x, const void *x_data, const fpool_pyramid *pyramid, const fpool_tensor *y, void *y_data, const fpool_tensor *mask, void *mask_data)
+     * }
+     */
+    public static FunctionDescriptor fpool_spp_forward$descriptor() {
+        return fpool_spp_forward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * fpool_status fpool_spp_forward(const fpool_tensor *x, const void *x_data, const fpool_pyramid *pyramid, const fpool_tensor *y, void *y_data, const fpool_tensor *mask, void *mask_data)
+     * }
+     */
+    public static MethodHandle fpool_spp_forward$handle() {
+        return fpool_spp_forward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * fpool_status fpool_spp_forward(const fpool_tensor *x, const void *x_data, const fpool_pyramid *pyramid, const fpool_tensor *y, void *y_data, const fpool_tensor *mask, void *mask_data)
+     * }
+     */
+    public static MemorySegment fpool_spp_forward$address() {
+        return fpool_spp_forward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * fpool_status fpool_spp_forward(const fpool_tensor *x, const void *x_data, const fpool_pyramid *pyramid, const fpool_tensor *y, void *y_data, const fpool_tensor *mask, void *mask_data)
+     * }
+     */
+    public static int fpool_spp_forward(MemorySegment x, MemorySegment x_data, MemorySegment pyramid, MemorySegment y, MemorySegment y_data, MemorySegment mask, MemorySegment mask_data) {
+        var mh$ = fpool_spp_forward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_spp_forward", x, x_data, pyramid, y, y_data, mask, mask_data);
+            }
+            return (int)mh$.invokeExact(x, x_data, pyramid, y, y_data, mask, mask_data);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class fpool_spp_backward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_INT,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_spp_backward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * fpool_status fpool_spp_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *mask, const void *mask_data, const fpool_pyramid *pyramid, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static FunctionDescriptor fpool_spp_backward$descriptor() {
+        return fpool_spp_backward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * fpool_status fpool_spp_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *mask, const void *mask_data, const fpool_pyramid *pyramid, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static MethodHandle fpool_spp_backward$handle() {
+        return fpool_spp_backward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * fpool_status fpool_spp_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *mask, const void *mask_data, const fpool_pyramid *pyramid, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static MemorySegment fpool_spp_backward$address() {
+        return fpool_spp_backward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * fpool_status fpool_spp_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *mask, const void *mask_data, const fpool_pyramid *pyramid, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static int fpool_spp_backward(MemorySegment dy, MemorySegment dy_data, MemorySegment mask, MemorySegment mask_data, MemorySegment pyramid, MemorySegment dx, MemorySegment dx_data) {
+        var mh$ = fpool_spp_backward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_spp_backward", dy, dy_data, mask, mask_data, pyramid, dx, dx_data);
+            }
+            return (int)mh$.invokeExact(dy, dy_data, mask, mask_data, pyramid, dx, dx_data);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class fpool_spp_block_forward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_INT,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_spp_block_forward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * fpool_status fpool_spp_block_forward(const fpool_tensor *x, const void *x_data, const fpool_spp_block *block, const fpool_tensor *y, void *y_data, const fpool_tensor *mask, void *mask_data)
+     * }
+     */
+    public static FunctionDescriptor fpool_spp_block_forward$descriptor() {
+        return fpool_spp_block_forward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * fpool_status fpool_spp_block_forward(const fpool_tensor *x, const void *x_data, const fpool_spp_block *block, const fpool_tensor *y, void *y_data, const fpool_tensor *mask, void *mask_data)
+     * }
+     */
+    public static MethodHandle fpool_spp_block_forward$handle() {
+        return fpool_spp_block_forward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * fpool_status fpool_spp_block_forward(const fpool_tensor *x, const void *x_data, const fpool_spp_block *block, const fpool_tensor *y, void *y_data, const fpool_tensor *mask, void *mask_data)
+     * }
+     */
+    public static MemorySegment fpool_spp_block_forward$address() {
+        return fpool_spp_block_forward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * fpool_status fpool_spp_block_forward(const fpool_tensor *x, const void *x_data, const fpool_spp_block *block, const fpool_tensor *y, void *y_data, const fpool_tensor *mask, void *mask_data)
+     * }
+     */
+    public static int fpool_spp_block_forward(MemorySegment x, MemorySegment x_data, MemorySegment block, MemorySegment y, MemorySegment y_data, MemorySegment mask, MemorySegment mask_data) {
+        var mh$ = fpool_spp_block_forward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_spp_block_forward", x, x_data, block, y, y_data, mask, mask_data);
+            }
+            return (int)mh$.invokeExact(x, x_data, block, y, y_data, mask, mask_data);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class fpool_spp_block_backward {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_INT,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_spp_block_backward");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * fpool_status fpool_spp_block_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *mask, const void *mask_data, const fpool_spp_block *block, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static FunctionDescriptor fpool_spp_block_backward$descriptor() {
+        return fpool_spp_block_backward.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * fpool_status fpool_spp_block_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *mask, const void *mask_data, const fpool_spp_block *block, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static MethodHandle fpool_spp_block_backward$handle() {
+        return fpool_spp_block_backward.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * fpool_status fpool_spp_block_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *mask, const void *mask_data, const fpool_spp_block *block, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static MemorySegment fpool_spp_block_backward$address() {
+        return fpool_spp_block_backward.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * fpool_status fpool_spp_block_backward(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *mask, const void *mask_data, const fpool_spp_block *block, const fpool_tensor *dx, void *dx_data)
+     * }
+     */
+    public static int fpool_spp_block_backward(MemorySegment dy, MemorySegment dy_data, MemorySegment mask, MemorySegment mask_data, MemorySegment block, MemorySegment dx, MemorySegment dx_data) {
+        var mh$ = fpool_spp_block_backward.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_spp_block_backward", dy, dy_data, mask, mask_data, block, dx, dx_data);
+            }
+            return (int)mh$.invokeExact(dy, dy_data, mask, mask_data, block, dx, dx_data);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
