@@ -96,7 +96,8 @@ void register_overhead() {
 void register_row(const Row& row, const Options& options) {
   const std::optional<Call> found = call_of(row);
   if (!found) {
-    std::cerr << row.id << ": missing, there is no " << row.op << ' ' << row.direction << " yet\n";
+    std::cerr << row.id << ": " << row.op << ' ' << row.direction
+              << " is no pooling over one window; it is measured from Java only\n";
     return;
   }
   const Call call = *found;

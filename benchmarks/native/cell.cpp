@@ -23,6 +23,8 @@ std::optional<Operation> operation_of(const Row& row) {
   const bool backward = row.direction == "backward";
   if (row.op == "max") return backward ? Operation::route_backward : Operation::max_forward;
   if (row.direction == "forward_mask") return std::nullopt;
+  if (row.op == "median" && !backward) return Operation::median_forward;
+  if (row.op == "stochastic" && !backward) return Operation::stochastic_forward;
   if (row.op != "avg" && row.op != "global_avg") return std::nullopt;
   return backward ? Operation::avg_backward : Operation::avg_forward;
 }
@@ -58,11 +60,11 @@ fpool_window window_of(const Row& row, std::int32_t rank, bool global) {
   return window;
 }
 
-void fill(const Buffer& buffer, const fpool_tensor& tensor) {
+void fill(const Buffer& buffer, const fpool_tensor& tensor, float least = -1) {
   std::mt19937 random(1);  // the same numbers in every run
   if (tensor.dtype == FPOOL_F32) {
     auto* const values = static_cast<float*>(buffer.data());
-    std::uniform_real_distribution<float> distribution(-1, 1);
+    std::uniform_real_distribution<float> distribution(least, 1);
     std::generate_n(values, tensor.byte_size / 4, [&] { return distribution(random); });
   } else {
     auto* const values = static_cast<std::uint8_t*>(buffer.data());
@@ -98,7 +100,8 @@ std::optional<Call> call_of(const Row& row) {
   if (!operation) return std::nullopt;
   Call call;
   call.operation = *operation;
-  call.with_mask = row.direction == "forward_mask" || call.operation == Operation::route_backward;
+  call.with_mask = row.direction == "forward_mask" || call.operation == Operation::route_backward ||
+                   call.operation == Operation::stochastic_forward;
   call.global = row.op == "global_avg";
   const auto rank = call.global ? (row.spatial[0] == 1 ? 2 : 3)  //
                                 : static_cast<std::int32_t>(row.kernel.size());
@@ -144,7 +147,8 @@ Buffer::Buffer(std::int64_t size) {
 
 Cell::Cell(const Call& call)
     : call_(call), x_(call.x.byte_size), y_(call.y.byte_size), mask_(call.mask.byte_size) {
-  fill(x_, call_.x);
+  // Stochastic pooling takes activations.
+  fill(x_, call_.x, call_.operation == Operation::stochastic_forward ? 0.0f : -1.0f);
   if (call_.operation == Operation::route_backward) {
     require(fpool_max_forward(&call_.x, x_.data(), &call_.window, &call_.y, y_.data(), &call_.mask,
                               mask_.data()));
@@ -154,6 +158,7 @@ Cell::Cell(const Call& call)
 
 void Cell::run() {
   const fpool_average average{};
+  const fpool_stochastic stochastic{1, 1, 0};
   switch (call_.operation) {
     case Operation::max_forward:
       return require(fpool_max_forward(&call_.x, x_.data(), &call_.window, &call_.y, y_.data(),
@@ -161,13 +166,21 @@ void Cell::run() {
                                        call_.with_mask ? mask_.data() : nullptr));
     case Operation::route_backward:
       return require(fpool_route_backward(&call_.y, y_.data(), &call_.mask, mask_.data(),
-                                        &call_.window, &call_.x, x_.data()));
+                                          &call_.window, &call_.x, x_.data()));
     case Operation::avg_forward:
       return require(
           fpool_avg_forward(&call_.x, x_.data(), &call_.window, &average, &call_.y, y_.data()));
     case Operation::avg_backward:
       return require(
           fpool_avg_backward(&call_.y, y_.data(), &call_.window, &average, &call_.x, x_.data()));
+    case Operation::median_forward:
+      return require(fpool_median_forward(&call_.x, x_.data(), &call_.window, &call_.y, y_.data(),
+                                          nullptr, nullptr));
+    case Operation::stochastic_forward:
+      return require(fpool_stochastic_forward(&call_.x, x_.data(), &call_.window, &stochastic,
+                                              &call_.y, y_.data(), &call_.mask, mask_.data()));
+    default:
+      throw std::logic_error("call_of() makes no such call");
   }
 }
 

@@ -27,7 +27,7 @@ struct Call {
 };
 
 /**
- * The call of a row; none where there is no such operator yet.
+ * The call of a row; none where that is no pooling over one window.
  *
  * @throws std::invalid_argument if the row's window does not fit its tensor
  */

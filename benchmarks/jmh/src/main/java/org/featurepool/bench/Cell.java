@@ -9,7 +9,7 @@ import org.featurepool.Shape;
  * One row of the matrix, as written there: an operator on a tensor.
  *
  * @param id name of the cell
- * @param op the operator: {@code max}, {@code avg}, {@code global_avg} or one that is yet to come
+ * @param op the operator: {@code max}, {@code avg}, {@code spp} ...
  * @param direction {@code forward}, {@code forward_mask} or {@code backward}
  * @param layout layout of the tensor
  * @param dtype type of its elements

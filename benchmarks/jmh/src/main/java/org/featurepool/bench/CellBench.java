@@ -36,18 +36,18 @@ final class CellBench {
   record Outcome(
       List<Measurement> measurements, Map<String, String> lacking, Map<String, String> wrong) {}
 
-  Outcome run(String id, Pooling pooling) {
+  Outcome run(String id, Task task) {
     Map<String, String> lacking = new LinkedHashMap<>();
     Map<String, String> wrong = new LinkedHashMap<>();
     List<String> names = new ArrayList<>();
     List<Runnable> runs = new ArrayList<>();
     try (Arena arena = Arena.ofConfined()) {
-      runs.addAll(passes(pooling, arena));
+      runs.addAll(passes(task, arena));
       int passes = runs.size();
-      Workload workload = new Workload(pooling, arena);
+      Workload workload = new Workload(task, arena);
       Result expected = null;
       for (Contender contender : Contenders.ALL) {
-        Optional<String> lack = contender.lack(pooling);
+        Optional<String> lack = contender.lack(task);
         if (lack.isPresent()) {
           lacking.put(contender.name(), lack.get());
           continue;
@@ -58,7 +58,7 @@ final class CellBench {
         if (expected == null) {
           expected = result;
         }
-        Optional<String> difference = expected.difference(result, pooling);
+        Optional<String> difference = expected.difference(result, task);
         if (difference.isPresent()) {
           wrong.put(contender.name(), difference.get());
         } else {
@@ -70,25 +70,25 @@ final class CellBench {
       double least =
           nanos.subList(0, passes).stream().mapToDouble(Double::doubleValue).min().orElseThrow();
       List<Measurement> measurements = new ArrayList<>();
-      measurements.add(measurement(id, LIMIT, pooling, least, least));
+      measurements.add(measurement(id, LIMIT, task, least, least));
       for (int i = 0; i < names.size(); i++) {
-        measurements.add(measurement(id, names.get(i), pooling, nanos.get(passes + i), least));
+        measurements.add(measurement(id, names.get(i), task, nanos.get(passes + i), least));
       }
       return new Outcome(measurements, lacking, wrong);
     }
   }
 
   private Measurement measurement(
-      String id, String contender, Pooling pooling, double nanos, double limitNanos) {
-    long bytes = pooling.readBytes() + pooling.writtenBytes();
+      String id, String contender, Task task, double nanos, double limitNanos) {
+    long bytes = task.readBytes() + task.writtenBytes();
     return new Measurement(id, contender, workers.threads(), nanos, bytes, limitNanos);
   }
 
   /** What may be the fastest pass: plain or streaming, by one thread or all. */
-  private List<Runnable> passes(Pooling pooling, Arena arena) {
-    MemorySegment in = arena.allocate(pooling.readBytes(), LimitLibrary.ALIGNMENT);
+  private List<Runnable> passes(Task task, Arena arena) {
+    MemorySegment in = arena.allocate(task.readBytes(), LimitLibrary.ALIGNMENT);
     // A global pooling writes so little that reading alone is its limit.
-    long writes = pooling.global() ? 0 : pooling.writtenBytes();
+    long writes = task.readsOnly() ? 0 : task.writtenBytes();
     MemorySegment out = arena.allocate(writes, LimitLibrary.ALIGNMENT);
     in.fill(FILLING);
     out.fill(FILLING);

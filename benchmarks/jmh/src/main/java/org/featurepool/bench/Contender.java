@@ -13,7 +13,7 @@ interface Contender {
   String name();
 
   /** Why this contender cannot compute a pooling; empty if it can. */
-  Optional<String> lack(Pooling pooling);
+  Optional<String> lack(Task task);
 
   /**
    * Makes ready all that a call needs, output buffers included.

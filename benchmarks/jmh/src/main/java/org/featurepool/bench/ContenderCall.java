@@ -26,18 +26,18 @@ public final class ContenderCall implements AutoCloseable {
    *     cannot compute that cell
    */
   public static ContenderCall open(String cell, String contender) {
-    Pooling pooling =
+    Task task =
         Matrix.own().stream()
             .filter(candidate -> candidate.id().equals(cell))
             .findFirst()
-            .flatMap(Pooling::of)
+            .flatMap(Task::of)
             .orElseThrow(() -> new IllegalArgumentException("there is no cell " + cell));
     Contender found =
         Contenders.ALL.stream()
             .filter(candidate -> candidate.name().equals(contender))
             .findFirst()
             .orElseThrow(() -> new IllegalArgumentException("there is no contender " + contender));
-    Optional<String> lack = found.lack(pooling);
+    Optional<String> lack = found.lack(task);
     if (lack.isPresent()) {
       throw new IllegalArgumentException(contender + " has no " + lack.get());
     }
@@ -45,7 +45,7 @@ public final class ContenderCall implements AutoCloseable {
     Arena arena = Arena.ofConfined();
     Workers workers = new Workers(1);
     return new ContenderCall(
-        arena, workers, found.prepare(new Workload(pooling, arena), workers, arena));
+        arena, workers, found.prepare(new Workload(task, arena), workers, arena));
   }
 
   /** Computes the cell. */

@@ -43,10 +43,10 @@ final class Grid {
     step = planar ? 1 : channels;
   }
 
-  /** Whether Java arrays can hold the tensors of a pooling. */
-  static boolean fitsArrays(Pooling pooling) {
-    return pooling.input().elementCount() < Integer.MAX_VALUE / 2
-        && pooling.output().elementCount() < Integer.MAX_VALUE / 2;
+  /** Whether Java arrays can hold the tensors of a task. */
+  static boolean fitsArrays(Task task) {
+    return task.input().elementCount() < Integer.MAX_VALUE / 2
+        && task.output().elementCount() < Integer.MAX_VALUE / 2;
   }
 
   /** Input position of a window's first tap along an axis; negative in the padding. */

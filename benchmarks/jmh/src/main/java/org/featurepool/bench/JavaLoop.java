@@ -7,6 +7,9 @@ import org.featurepool.DType;
 
 /** Plain loops over Java arrays: what a user has without a library. */
 final class JavaLoop implements Contender {
+  /** Seed of stochastic pooling, the same for all contenders. */
+  static final long SEED = 1;
+
   private static final byte NONE = (byte) 255;
 
   @Override
@@ -15,9 +18,12 @@ final class JavaLoop implements Contender {
   }
 
   @Override
-  public Optional<String> lack(Pooling pooling) {
-    if (!Grid.fitsArrays(pooling)) {
+  public Optional<String> lack(Task task) {
+    if (!Grid.fitsArrays(task)) {
       return Optional.of("tensors larger than Java arrays");
+    }
+    if (!(task instanceof Pooling pooling)) {
+      return Optional.empty();
     }
     if (pooling.kind().masked() && pooling.window().taps() > Pooling.MAX_COMPACT_TAPS) {
       return Optional.of("masks of windows above " + Pooling.MAX_COMPACT_TAPS + " taps");
@@ -30,7 +36,82 @@ final class JavaLoop implements Contender {
 
   @Override
   public Call prepare(Workload workload, Workers workers, Arena arena) {
-    Pooling pooling = workload.pooling;
+    return switch (workload.task) {
+      case Pooling pooling -> prepare(pooling, workload, workers);
+      case Pyramid pyramid -> prepare(pyramid, workload, workers);
+      case Product product -> prepare(product, workload, workers);
+    };
+  }
+
+  private static Call prepare(Pyramid pyramid, Workload workload, Workers workers) {
+    JavaPyramids loops = new JavaPyramids(pyramid);
+    float[] x = workload.source.toFloatArray();
+    float[] y = new float[Math.toIntExact(pyramid.output().elementCount())];
+    return call(
+        () -> workers.run(loops.planes(), (from, to) -> loops.run(x, y, from, to)),
+        () -> new Result(y, null));
+  }
+
+  private static Call prepare(Product product, Workload workload, Workers workers) {
+    JavaProducts loops = new JavaProducts(product);
+    float[] x = workload.features.toFloatArray();
+    int images = Math.toIntExact(product.input().batch());
+    int in = x.length / images;
+    int out = Math.toIntExact(product.output().elementCount()) / images;
+    JavaProducts.Parameters parameters =
+        product.vlad() ? JavaProducts.Parameters.of(workload.parameters) : null;
+    if (!product.backward()) {
+      float[] y = new float[images * out];
+      return call(
+          () ->
+              workers.run(
+                  images,
+                  (from, to) -> {
+                    for (int image = from; image < to; image++) {
+                      if (product.vlad()) {
+                        loops.netVlad(x, image * in, parameters, y, image * out);
+                      } else {
+                        loops.bilinear(x, image * in, y, image * out);
+                      }
+                    }
+                  }),
+          () -> new Result(y, null));
+    }
+    float[] dy = workload.source.toFloatArray();
+    float[] dx = new float[x.length];
+    return call(
+        () ->
+            workers.run(
+                images,
+                (from, to) -> {
+                  JavaProducts.Parameters gradients = product.vlad() ? parameters.zeros() : null;
+                  for (int image = from; image < to; image++) {
+                    if (product.vlad()) {
+                      loops.netVladBackward(
+                          x, image * in, parameters, dy, image * out, dx, gradients);
+                    } else {
+                      loops.bilinearBackward(x, image * in, dy, image * out, dx);
+                    }
+                  }
+                }),
+        () -> new Result(dx, null));
+  }
+
+  private static Call call(Runnable run, Results results) {
+    return new Call() {
+      @Override
+      public void run() {
+        run.run();
+      }
+
+      @Override
+      public Result result() {
+        return results.get();
+      }
+    };
+  }
+
+  private static Call prepare(Pooling pooling, Workload workload, Workers workers) {
     Grid grid = new Grid(pooling);
     int inputs = grid.planes * grid.inPlane;
     int outputs = grid.planes * grid.outPlane;
@@ -40,9 +121,11 @@ final class JavaLoop implements Contender {
       return call(
           grid,
           workers,
-          pooling.kind() == Pooling.Kind.MAX
-              ? row -> max(grid, x, y, row)
-              : row -> average(grid, x, y, row),
+          switch (pooling.kind()) {
+            case MAX -> row -> max(grid, x, y, row);
+            case MEDIAN -> row -> median(grid, x, y, row);
+            default -> row -> average(grid, x, y, row);
+          },
           null,
           () -> new Result(FeaturepoolReused.floats(y), null));
     }
@@ -68,6 +151,8 @@ final class JavaLoop implements Contender {
         switch (pooling.kind()) {
           case MAX -> row -> max(grid, source, y, row);
           case MAX_WITH_MASK -> row -> maxWithMask(grid, source, y, mask, row);
+          case MEDIAN -> row -> median(grid, source, y, row);
+          case STOCHASTIC -> row -> draw(grid, source, y, mask, row);
           default -> row -> average(grid, source, y, row);
         },
         null,
@@ -85,6 +170,11 @@ final class JavaLoop implements Contender {
 
     /** Channels side by side. */
     private int channels;
+
+    /** Number of the plane in logical order, and of the row's first output in it. */
+    private int plane;
+
+    private int first;
 
     /** Where the windows start along D and H, and which of their taps lie inside the input. */
     private int startD;
@@ -145,6 +235,8 @@ final class JavaLoop implements Contender {
           Arrays.fill(sums, at, at + (grid.planar ? grid.inPlane : row.channels), 0);
         }
       }
+      row.plane = plane;
+      row.first = 0;
       for (int od = 0; od < grid.out[0]; od++) {
         row.startD = grid.start(0, od);
         row.firstD = grid.firstTap(0, row.startD);
@@ -155,6 +247,7 @@ final class JavaLoop implements Contender {
           row.endH = grid.endTap(1, row.startH);
           body.compute(row);
           row.out += grid.out[2] * grid.step;
+          row.first += grid.out[2];
         }
       }
     }
@@ -269,6 +362,96 @@ final class JavaLoop implements Contender {
           }
         }
         y[row.out + ow * step + c] = (byte) Math.rint((double) sum / count);
+      }
+    }
+  }
+
+  /** Stochastic pooling: each window's location is drawn with the odds of its activations. */
+  private static void draw(Grid grid, float[] x, float[] y, byte[] mask, Row row) {
+    int step = grid.step;
+    for (int ow = 0; ow < grid.out[2]; ow++) {
+      int start = grid.start(2, ow);
+      int first = grid.firstTap(2, start);
+      int end = grid.endTap(2, start);
+      for (int c = 0; c < row.channels; c++) {
+        double sum = 0;
+        for (int kd = row.firstD; kd < row.endD; kd++) {
+          for (int kh = row.firstH; kh < row.endH; kh++) {
+            int line = row.line(kd, kh) + start * step + c;
+            for (int kw = first; kw < end; kw++) {
+              sum += x[line + kw * step];
+            }
+          }
+        }
+        long output = (long) (row.plane + c) * grid.outPlane + row.first + ow;
+        double limit = Math.min(Philox.unitInterval(SEED, output) * sum, Math.nextDown(sum));
+        double running = 0;
+        float drawn = 0;
+        int tap = -1;
+        for (int kd = row.firstD; kd < row.endD; kd++) {
+          for (int kh = row.firstH; kh < row.endH; kh++) {
+            int line = row.line(kd, kh) + start * step + c;
+            for (int kw = first; kw < end; kw++) {
+              running += x[line + kw * step];
+              if (tap < 0 && running > limit) {
+                drawn = x[line + kw * step];
+                tap = (kd * grid.kernel[1] + kh) * grid.kernel[2] + kw;
+              }
+            }
+          }
+        }
+        y[row.out + ow * step + c] = drawn;
+        mask[row.out + ow * step + c] = (byte) tap;
+      }
+    }
+  }
+
+  private static void median(Grid grid, float[] x, float[] y, Row row) {
+    int step = grid.step;
+    float[] window = new float[grid.kernel[0] * grid.kernel[1] * grid.kernel[2]];
+    for (int ow = 0; ow < grid.out[2]; ow++) {
+      int start = grid.start(2, ow);
+      int first = grid.firstTap(2, start);
+      int end = grid.endTap(2, start);
+      for (int c = 0; c < row.channels; c++) {
+        int taps = 0;
+        for (int kd = row.firstD; kd < row.endD; kd++) {
+          for (int kh = row.firstH; kh < row.endH; kh++) {
+            int line = row.line(kd, kh) + start * step + c;
+            for (int kw = first; kw < end; kw++) {
+              window[taps++] = x[line + kw * step];
+            }
+          }
+        }
+        Arrays.sort(window, 0, taps);
+        y[row.out + ow * step + c] = window[(taps - 1) / 2];
+      }
+    }
+  }
+
+  private static void median(Grid grid, byte[] x, byte[] y, Row row) {
+    int step = grid.step;
+    int[] counts = new int[256];
+    for (int ow = 0; ow < grid.out[2]; ow++) {
+      int start = grid.start(2, ow);
+      int first = grid.firstTap(2, start);
+      int end = grid.endTap(2, start);
+      for (int c = 0; c < row.channels; c++) {
+        Arrays.fill(counts, 0);
+        for (int kd = row.firstD; kd < row.endD; kd++) {
+          for (int kh = row.firstH; kh < row.endH; kh++) {
+            int line = row.line(kd, kh) + start * step + c;
+            for (int kw = first; kw < end; kw++) {
+              counts[x[line + kw * step] & 0xFF]++;
+            }
+          }
+        }
+        int taps = (row.endD - row.firstD) * (row.endH - row.firstH) * (end - first);
+        int value = 0;
+        for (int below = counts[0]; below <= (taps - 1) / 2; below += counts[value]) {
+          value++;
+        }
+        y[row.out + ow * step + c] = (byte) value;
       }
     }
   }

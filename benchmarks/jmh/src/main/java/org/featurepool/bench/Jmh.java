@@ -36,7 +36,7 @@ final class Jmh {
         builder.param(
             CELL,
             cells.stream()
-                .filter(cell -> Pooling.of(cell).isPresent())
+                .filter(cell -> Task.of(cell).isPresent())
                 .map(Cell::id)
                 .toArray(String[]::new));
       }

@@ -154,12 +154,12 @@ public final class Main implements Callable<Integer> {
 
   private boolean measure(CellBench bench, Cell cell, JsonLines lines, Progress progress)
       throws IOException {
-    Optional<Pooling> pooling = Pooling.of(cell);
-    if (pooling.isEmpty()) {
+    Optional<Task> task = Task.of(cell);
+    if (task.isEmpty()) {
       progress.print(() -> Table.missing(out, cell));
       return true;
     }
-    CellBench.Outcome outcome = bench.run(cell.id(), pooling.get());
+    CellBench.Outcome outcome = bench.run(cell.id(), task.get());
     progress.print(() -> Table.print(out, cell, outcome));
     if (lines != null) {
       for (Measurement measurement : outcome.measurements()) {
@@ -205,7 +205,7 @@ public final class Main implements Callable<Integer> {
     if (cells.isEmpty()) {
       throw new BadUsage("--filter is '" + filter + "'; no cell of the matrix contains that");
     }
-    cells.forEach(Pooling::of); // refuses what does not fit before anything is measured
+    cells.forEach(Task::of); // refuses what does not fit before anything is measured
     return cells;
   }
 

@@ -6,7 +6,7 @@ import org.featurepool.Shape;
 import org.featurepool.Window;
 
 /**
- * What a cell computes, for the operators that there are.
+ * One pooling over the windows of a tensor.
  *
  * @param kind what is computed
  * @param dtype type of the elements
@@ -14,7 +14,7 @@ import org.featurepool.Window;
  * @param window the window; a global pooling's is the whole plane
  * @param global whether one window covers the plane
  */
-record Pooling(Kind kind, DType dtype, Shape input, Window window, boolean global) {
+record Pooling(Kind kind, DType dtype, Shape input, Window window, boolean global) implements Task {
   /** The most taps that a one-byte mask can tell apart. */
   static final long MAX_COMPACT_TAPS = 255;
 
@@ -24,7 +24,9 @@ record Pooling(Kind kind, DType dtype, Shape input, Window window, boolean globa
     MAX_WITH_MASK,
     MAX_BACKWARD,
     AVERAGE,
-    AVERAGE_BACKWARD;
+    AVERAGE_BACKWARD,
+    MEDIAN,
+    STOCHASTIC;
 
     boolean backward() {
       return this == MAX_BACKWARD || this == AVERAGE_BACKWARD;
@@ -36,7 +38,7 @@ record Pooling(Kind kind, DType dtype, Shape input, Window window, boolean globa
 
     /** Whether a mask is written or read. */
     boolean masked() {
-      return this == MAX_WITH_MASK || this == MAX_BACKWARD;
+      return this == MAX_WITH_MASK || this == MAX_BACKWARD || this == STOCHASTIC;
     }
   }
 
@@ -57,6 +59,8 @@ record Pooling(Kind kind, DType dtype, Shape input, Window window, boolean globa
       case "max backward" -> Kind.MAX_BACKWARD;
       case "avg forward", "global_avg forward" -> Kind.AVERAGE;
       case "avg backward", "global_avg backward" -> Kind.AVERAGE_BACKWARD;
+      case "median forward" -> Kind.MEDIAN;
+      case "stochastic forward" -> Kind.STOCHASTIC;
       default -> null;
     };
   }
@@ -103,18 +107,52 @@ record Pooling(Kind kind, DType dtype, Shape input, Window window, boolean globa
     return extents;
   }
 
-  Shape output() {
+  @Override
+  public Shape output() {
     return window.outputShape(input);
   }
 
-  /** Bytes that a call has to read. */
-  long readBytes() {
+  @Override
+  public boolean backward() {
+    return kind.backward();
+  }
+
+  @Override
+  public long readBytes() {
     return kind.backward() ? outputBytes() + maskBytes() : input.elementCount() * dtype.size();
   }
 
-  /** Bytes that a call has to write. */
-  long writtenBytes() {
+  @Override
+  public long writtenBytes() {
     return kind.backward() ? input.elementCount() * dtype.size() : outputBytes() + maskBytes();
+  }
+
+  @Override
+  public boolean readsOnly() {
+    return global;
+  }
+
+  @Override
+  public double tolerance(double largest) {
+    if (dtype != DType.F32) {
+      return 0;
+    }
+    // The inputs are within [-1, 1], and so is an average of them; cancellation leaves an error of
+    // that size, not of the result's.
+    double bound = 2 * Math.sqrt(window.taps()) * Math.ulp((float) Math.max(1, largest));
+    return switch (kind) {
+      case MAX, MAX_WITH_MASK, MEDIAN, STOCHASTIC -> 0;
+      case AVERAGE, AVERAGE_BACKWARD -> bound;
+      case MAX_BACKWARD -> windowsAreApart() ? 0 : bound;
+    };
+  }
+
+  private boolean windowsAreApart() {
+    boolean apart = true;
+    for (int i = 0; i < window.rank(); i++) {
+      apart &= window.stride(i) >= window.kernel(i);
+    }
+    return apart;
   }
 
   private long outputBytes() {

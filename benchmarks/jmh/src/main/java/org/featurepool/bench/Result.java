@@ -1,7 +1,6 @@
 package org.featurepool.bench;
 
 import java.util.Optional;
-import org.featurepool.DType;
 
 /**
  * What a call computed, as arrays.
@@ -16,22 +15,22 @@ record Result(float[] values, byte[] mask) {
    *
    * @return where and how the two differ; empty if they agree
    */
-  Optional<String> difference(Result other, Pooling pooling) {
+  Optional<String> difference(Result other, Task task) {
     if (values.length != other.values.length) {
       return Optional.of(
           "there are " + other.values.length + " elements instead of " + values.length);
     }
-    boolean exact = exact(pooling);
-    // The inputs are within [-1, 1], and so is an average of them; cancellation leaves an error of
-    // that size, not of the result's.
-    double ulps = 2 * Math.sqrt(pooling.window().taps());
+    double largest = 0;
+    for (float value : values) {
+      largest = Math.max(largest, Math.abs(value));
+    }
+    double tolerance = task.tolerance(largest);
     for (int i = 0; i < values.length; i++) {
       float expected = values[i];
       float actual = other.values[i];
       boolean equal =
-          exact
-              ? Float.floatToRawIntBits(expected) == Float.floatToRawIntBits(actual)
-              : Math.abs(expected - actual) <= ulps * Math.ulp(Math.max(1, Math.abs(expected)));
+          Float.floatToRawIntBits(expected) == Float.floatToRawIntBits(actual)
+              || (tolerance > 0 && Math.abs(expected - actual) <= tolerance);
       if (!equal) {
         return Optional.of("element " + i + " is " + actual + " instead of " + expected);
       }
@@ -50,23 +49,5 @@ record Result(float[] values, byte[] mask) {
       }
     }
     return Optional.empty();
-  }
-
-  /** Whether an element is a copy of one input: sums may be added in any order. */
-  private static boolean exact(Pooling pooling) {
-    if (pooling.dtype() != DType.F32) {
-      return true;
-    }
-    return switch (pooling.kind()) {
-      case MAX, MAX_WITH_MASK -> true;
-      case AVERAGE, AVERAGE_BACKWARD -> false;
-      case MAX_BACKWARD -> {
-        boolean apart = true;
-        for (int i = 0; i < pooling.window().rank(); i++) {
-          apart &= pooling.window().stride(i) >= pooling.window().kernel(i);
-        }
-        yield apart;
-      }
-    };
   }
 }

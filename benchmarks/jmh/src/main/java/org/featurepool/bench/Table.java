@@ -36,11 +36,11 @@ final class Table {
     outcome.lacking().forEach((name, what) -> out.printf("  %-18s has no %s%n", name, what));
   }
 
-  /** Prints a cell whose operator is yet to come. */
+  /** Prints a cell whose operator there is not. */
   static void missing(PrintWriter out, Cell cell) {
     out.println();
     out.printf(
-        "%s: missing, there is no %s %s yet%n",
+        "%s: missing, there is no %s %s%n",
         cell.id(), cell.op(), cell.direction().replace('_', ' '));
   }
 }

@@ -30,12 +30,18 @@ final class VectorApi implements Contender {
   }
 
   @Override
-  public Optional<String> lack(Pooling pooling) {
+  public Optional<String> lack(Task task) {
+    if (!(task instanceof Pooling pooling)) {
+      return Optional.of("pyramids and products");
+    }
     if (!Grid.fitsArrays(pooling)) {
       return Optional.of("tensors larger than Java arrays");
     }
     if (pooling.kind().masked() || pooling.kind().backward()) {
       return Optional.of("masks and gradients");
+    }
+    if (pooling.kind() == Pooling.Kind.MEDIAN) {
+      return Optional.of("medians");
     }
     if (pooling.dtype() == DType.U8) {
       if (pooling.kind().average()) {
@@ -54,7 +60,7 @@ final class VectorApi implements Contender {
 
   @Override
   public Call prepare(Workload workload, Workers workers, Arena arena) {
-    Pooling pooling = workload.pooling;
+    Pooling pooling = (Pooling) workload.task;
     Grid grid = new Grid(pooling);
     int outputs = grid.planes * grid.outPlane;
     int rows = Lines.count(grid);

@@ -46,22 +46,36 @@ class ContendersTest {
   private static void addAll(List<Pooling> poolings, Shape shape, Window window) {
     for (Pooling.Kind kind : Pooling.Kind.values()) {
       poolings.add(new Pooling(kind, DType.F32, shape, window, false));
-      if (!kind.backward()) {
+      if (!kind.backward() && kind != Pooling.Kind.STOCHASTIC) {
         poolings.add(new Pooling(kind, DType.U8, shape, window, false));
       }
     }
   }
 
+  static Stream<Task> others() {
+    List<Task> tasks = new ArrayList<>();
+    for (Layout layout : Layout.values()) {
+      Shape shape = Shape.of(layout, 2, 6, 13, 11);
+      tasks.add(new Pyramid(Pyramid.Kind.BINS, DType.F32, shape, new long[] {1, 2, 4}));
+      tasks.add(new Pyramid(Pyramid.Kind.BLOCK, DType.F32, shape, new long[] {5, 9, 13}));
+      for (Product.Kind kind : Product.Kind.values()) {
+        boolean vlad = kind == Product.Kind.NETVLAD || kind == Product.Kind.NETVLAD_BACKWARD;
+        tasks.add(new Product(kind, DType.F32, shape, vlad ? 5 : 0));
+      }
+    }
+    return tasks.stream();
+  }
+
   @ParameterizedTest
-  @MethodSource("poolings")
-  void agree(Pooling pooling) {
+  @MethodSource({"poolings", "others"})
+  void agree(Task task) {
     for (int threads : new int[] {1, 3}) {
       try (Arena arena = Arena.ofConfined();
           Workers workers = new Workers(threads)) {
-        Workload workload = new Workload(pooling, arena);
+        Workload workload = new Workload(task, arena);
         Result expected = null;
         for (Contender contender : Contenders.ALL) {
-          if (contender.lack(pooling).isPresent()) {
+          if (contender.lack(task).isPresent()) {
             continue;
           }
           Contender.Call call = contender.prepare(workload, workers, arena);
@@ -73,7 +87,7 @@ class ContendersTest {
           }
           assertEquals(
               Optional.empty(),
-              expected.difference(result, pooling),
+              expected.difference(result, task),
               () -> contender.name() + ", " + threads + " threads");
         }
         assertNotNull(expected);

@@ -2,6 +2,7 @@ package org.featurepool.bench;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -27,6 +28,10 @@ class MatrixTest {
 
   private static Pooling pooling(String row) throws IOException {
     return Pooling.of(parse(row).getFirst()).orElseThrow();
+  }
+
+  private static Task task(String row) throws IOException {
+    return Task.of(parse(row).getFirst()).orElseThrow();
   }
 
   private static String refusal(String rows) {
@@ -75,13 +80,39 @@ class MatrixTest {
   }
 
   @Test
-  void operatorsThatAreYetToComeHaveNoPooling() throws IOException {
+  void readsPyramids() throws IOException {
+    Pyramid block =
+        assertInstanceOf(
+            Pyramid.class, task("a,spp_block,forward,nchw,f32,1,512,1,19,19,5;9;13,1x1,same,x"));
+    assertEquals(Pyramid.Kind.BLOCK, block.kind());
+    assertEquals(Shape.nchw(1, 2048, 19, 19), block.output());
+    assertEquals(4 * 512 * 19 * 19L, block.readBytes());
+    assertEquals(4 * 4 * 512 * 19 * 19L, block.writtenBytes());
+    Pyramid bins =
+        assertInstanceOf(Pyramid.class, task("a,spp,forward,nchw,f32,64,256,1,13,13,1;2;4,,,x"));
+    assertEquals(Shape.nchw(64, 256 * 21, 1, 1), bins.output());
+  }
+
+  @Test
+  void readsProducts() throws IOException {
+    Product vlad =
+        assertInstanceOf(Product.class, task("a,netvlad,backward,nchw,f32,4,512,1,30,40,K=64,,,x"));
+    assertEquals(64, vlad.clusters());
+    assertEquals(Shape.nchw(4, 64 * 512, 1, 1), vlad.output());
+    Product bilinear =
+        assertInstanceOf(Product.class, task("a,bilinear,forward,nhwc,f32,8,512,1,28,28,,,,x"));
+    assertEquals(Shape.nchw(8, 512 * 512, 1, 1), bilinear.output());
+    assertTrue(bilinear.readBytes() > 0 && !bilinear.backward());
+  }
+
+  @Test
+  void operatorsThatThereAreNotHaveNoTask() throws IOException {
     for (String row :
         List.of(
-            "a,spp_block,forward,nchw,f32,1,512,1,19,19,5;9;13,1x1,same,x",
-            "a,netvlad,backward,nchw,f32,4,512,1,30,40,K=64,,,x",
+            "a,spp_block,backward,nchw,f32,1,512,1,19,19,5;9;13,1x1,same,x",
+            "a,lp,forward,nchw,f32,4,512,1,30,40,2x2,2x2,0x0,x",
             "a,avg,forward_mask,nchw,f32,4,512,1,30,40,2x2,2x2,0x0,x")) {
-      assertTrue(Pooling.of(parse(row).getFirst()).isEmpty(), row);
+      assertTrue(Task.of(parse(row).getFirst()).isEmpty(), row);
     }
   }
 
@@ -124,6 +155,10 @@ class MatrixTest {
         assertThrows(
                 BadUsage.class, () -> pooling("a,max,forward,nchw,f32,1,2,1,3,4,5;9,2x2,0x0,x"))
             .getMessage());
+    assertEquals(
+        "cell a: kernel is 'K'; it must be clusters like K=64",
+        assertThrows(BadUsage.class, () -> task("a,netvlad,forward,nchw,f32,1,2,1,3,4,K,,,x"))
+            .getMessage());
     BadUsage large =
         assertThrows(
             BadUsage.class, () -> pooling("a,max,forward,nchw,f32,1,2,1,3,4,5x5,2x2,0x0,x"));
@@ -134,7 +169,7 @@ class MatrixTest {
   void readsTheProjectsOwn() {
     List<Cell> cells = Matrix.own();
     assertEquals(44, cells.size());
-    assertEquals(34, cells.stream().filter(cell -> Pooling.of(cell).isPresent()).count());
+    assertEquals(44, cells.stream().filter(cell -> Task.of(cell).isPresent()).count());
   }
 
   @Test
