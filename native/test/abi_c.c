@@ -41,7 +41,8 @@ int pool_from_c(void) {
   mask.byte_size = 2;
   if (fpool_max_forward(&x, x_data, &window, &y, y_data, &mask, mask_data) != FPOOL_OK) return 4;
   if (y_data[0] != 2 || y_data[1] != 4 || mask_data[0] != 1 || mask_data[1] != 0) return 5;
-  if (fpool_route_backward(&y, y_data, &mask, mask_data, &window, &x, dx_data) != FPOOL_OK) return 6;
+  if (fpool_route_backward(&y, y_data, &mask, mask_data, &window, &x, dx_data) != FPOOL_OK)
+    return 6;
   if (dx_data[0] != 0 || dx_data[1] != 2 || dx_data[2] != 4 || dx_data[3] != 0) return 7;
   if (fpool_avg_forward(&x, x_data, &window, &average, &y, y_data) != FPOOL_OK) return 8;
   if (y_data[0] != 1.5f || y_data[1] != 3.5f) return 9;

@@ -199,7 +199,7 @@ void MaxPool2D::backward_image(int b, const Tensor& delta, Tensor& result) {
   const fpool_tensor dx = input_.descriptor(FPOOL_F32);
   const fpool_tensor position = position_descriptor();
   check(fpool_route_backward(&dy, delta.data, &position, positions_[b].data(), &window_, &dx,
-                           result.data));
+                             result.data));
 }
 
 const std::vector<std::vector<int>>& MaxPool2D::mask() {
