@@ -25,6 +25,7 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/rows-inl.h"
+#include "kernels/turned-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace featurepool {
@@ -745,7 +746,7 @@ void MedianInterleavedTaps(const Pooling& p, Span items) {
 
 void MedianTurned(const Pooling& p, Span items) {
   with_dtype<float, double, std::uint8_t>(p.dtype, [&]<typename T>() {
-    forward_turned<T>(p, items, [](const Pooling& turned) {
+    ForwardTurned<T>(p, items, [](const Pooling& turned) {
       InterleavedTaps<T>(turned, {0, InterleavedOutputItems(turned)});
     });
   });

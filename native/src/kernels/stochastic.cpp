@@ -20,6 +20,7 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/rows-inl.h"
+#include "kernels/turned-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace featurepool {
@@ -387,19 +388,6 @@ void Interleaved(const Pooling& p, Span items) {
 
 // --- the gradient of the expectation: dx = 2 a (sum of dy / S) - (sum of dy y / S) ---
 
-/** The sums over the windows that hold an element. */
-struct Shares {
-  const Line<double> weights;   ///< of dy / S
-  const Line<double> products;  ///< of y dy / S
-
-  explicit Shares(std::int64_t size) : weights(size), products(size) {}
-
-  void Clear(std::int64_t size) const {
-    std::fill_n(weights.get(), size, 0.0);
-    std::fill_n(products.get(), size, 0.0);
-  }
-};
-
 /** dy / S and its product with y, 0 where S is. */
 template <typename T, class Load>
 HWY_INLINE void Share(const Load& load, std::int64_t taps, V dy, V& weight, V& product) {
@@ -411,29 +399,28 @@ HWY_INLINE void Share(const Load& load, std::int64_t taps, V dy, V& weight, V& p
 }
 
 template <typename T>
-HWY_INLINE void WriteGradient(const T* HWY_RESTRICT x, const double* HWY_RESTRICT weights,
-                              const double* HWY_RESTRICT products, T* HWY_RESTRICT dx,
+HWY_INLINE void WriteGradient(const T* HWY_RESTRICT x, V weights, V products, T* HWY_RESTRICT dx,
                               std::int64_t n) {
-  const D d;
   const auto a = LoadDouble(x, n);
-  const auto twice = hn::Mul(hn::Add(a, a), hn::LoadU(d, weights));
-  StoreDouble(hn::Sub(twice, hn::LoadU(d, products)), dx, n);
+  StoreDouble(hn::Sub(hn::Mul(hn::Add(a, a), weights), products), dx, n);
 }
 
-/** to[i * stride] += from[i]. */
-HWY_INLINE void AddTo(double* HWY_RESTRICT to, std::int64_t stride, const double* HWY_RESTRICT from,
-                      std::int64_t size) {
-  if (stride != 1) {
-    for (std::int64_t i = 0; i < size; ++i) to[i * stride] += from[i];
-    return;
-  }
-  const D d;
-  const std::int64_t lanes = LaneCount(d);
+/** Adds `size` pairs to those `stride` apart. */
+HWY_INLINE void AddPairs(double* HWY_RESTRICT to, std::int64_t stride,
+                         const double* HWY_RESTRICT from, std::int64_t size) {
+  const hn::CappedTag<double, 2> pair;
   std::int64_t i = 0;
-  for (; i + lanes <= size; i += lanes) {
-    hn::StoreU(hn::Add(hn::LoadU(d, to + i), hn::LoadU(d, from + i)), d, to + i);
+  if (stride == 1) {
+    const D d;
+    const std::int64_t lanes = LaneCount(d);
+    for (; i + lanes <= 2 * size; i += lanes) {
+      hn::StoreU(hn::Add(hn::LoadU(d, to + i), hn::LoadU(d, from + i)), d, to + i);
+    }
   }
-  for (; i < size; ++i) to[i] += from[i];
+  for (; i < 2 * size; i += 2) {
+    double* sums = to + i * stride;
+    hn::StoreU(hn::Add(hn::LoadU(pair, sums), hn::LoadU(pair, from + i)), pair, sums);
+  }
 }
 
 template <typename T>
@@ -445,13 +432,13 @@ void PlanarGradient(const Pooling& p, Span planes) {
   const RowTiles tiles = PlanarTiles(view);
   const std::int64_t inputs = view.input_plane();
   PaddedRows<T> rows(view, tiles.tile);
-  const Shares sums(inputs);
-  const Line<double> weights(tiles.tile);
-  const Line<double> products(tiles.tile);
+  // Of each element, and of each window of a row tile: the sum, or share, of dy / S and dy y / S.
+  const Line<double> sums(2 * inputs);
+  const Line<double> shares(2 * tiles.tile);
   for (std::int64_t plane = planes.begin; plane < planes.end; ++plane) {
     const T* x = static_cast<const T*>(p.x) + plane * inputs;
     T* dx = static_cast<T*>(p.output) + plane * inputs;
-    sums.Clear(inputs);
+    std::fill_n(sums.get(), 2 * inputs, 0.0);
     RowTiles::Item item = tiles.item(plane * tiles.items_per_plane());
     for (; item.plane == plane; tiles.advance(item)) {
       const TileColumns columns(w, tiles.columns(item));
@@ -465,8 +452,7 @@ void PlanarGradient(const Pooling& p, Span planes) {
         auto product = weight;
         Share<T>(PaddedLoad<T>{rows.taps().data(), o}, count, LoadDouble(dy + o, size - o), weight,
                  product);
-        hn::StoreU(weight, d, weights.get() + o);
-        hn::StoreU(product, d, products.get() + o);
+        hn::StoreInterleaved2(weight, product, d, shares.get() + 2 * o);
       }
       for (std::int64_t r = 0; r < count / w.kernel; ++r) {
         // The row lies in x as its sums do in theirs.
@@ -479,13 +465,15 @@ void PlanarGradient(const Pooling& p, Span planes) {
               start >= w.input ? 0 : std::min(size, (w.input - start + w.stride - 1) / w.stride);
           if (skip >= end) continue;
           const std::int64_t at = row + start + skip * w.stride;
-          AddTo(sums.weights.get() + at, w.stride, weights.get() + skip, end - skip);
-          AddTo(sums.products.get() + at, w.stride, products.get() + skip, end - skip);
+          AddPairs(sums.get() + 2 * at, w.stride, shares.get() + 2 * skip, end - skip);
         }
       }
     }
     for (std::int64_t i = 0; i < inputs; i += lanes) {
-      WriteGradient(x + i, sums.weights.get() + i, sums.products.get() + i, dx + i, inputs - i);
+      V weights;
+      V products;
+      hn::LoadInterleaved2(d, sums.get() + 2 * i, weights, products);
+      WriteGradient(x + i, weights, products, dx + i, inputs - i);
     }
   }
 }
@@ -507,7 +495,9 @@ void InterleavedGradient(const Pooling& p, Span items) {
   const T* end_dy = static_cast<const T*>(p.input) + g.output_size();
   // A position's sums begin at a whole number of vectors; what is behind its channels is ours.
   const std::int64_t pitch = (std::min(kChannels, g.channels) + lanes - 1) / lanes * lanes;
-  const Shares sums(g.input_plane() * pitch);
+  // Of each position: the sums of dy / S of all channels, then those of dy y / S.
+  const std::int64_t size = 2 * g.input_plane() * pitch;
+  const Line<double> sums(size);
   InterleavedWindows windows(g);
   for (std::int64_t index = items.begin; index < items.end; ++index) {
     const std::int64_t image = index / blocks;
@@ -516,7 +506,7 @@ void InterleavedGradient(const Pooling& p, Span items) {
     const T* x = static_cast<const T*>(p.x) + image * g.input_plane() * g.channels + first;
     const T* dy = static_cast<const T*>(p.input) + image * g.output_plane() * g.channels + first;
     T* dx = static_cast<T*>(p.output) + image * g.input_plane() * g.channels + first;
-    sums.Clear(g.input_plane() * pitch);
+    std::fill_n(sums.get(), size, 0.0);
     reference::for_each_output(
         g, [&](std::int64_t output, std::int64_t od, std::int64_t oh, std::int64_t ow) HWY_ATTR {
           const Taps taps = windows.at(od, oh, ow);
@@ -528,9 +518,9 @@ void InterleavedGradient(const Pooling& p, Span items) {
             Share<T>(ChannelLoad<T>{x + taps.base + c, end, taps.offset, part}, taps.count,
                      LoadDouble(own, end_dy - own >= lanes ? lanes : part), weight, product);
             for (std::int64_t i = 0; i < taps.count; ++i) {
-              const std::int64_t at = (taps.base_position + taps.position[i]) * pitch + c;
-              double* weights = sums.weights.get() + at;
-              double* products = sums.products.get() + at;
+              const std::int64_t at = (taps.base_position + taps.position[i]) * 2 * pitch + c;
+              double* weights = sums.get() + at;
+              double* products = weights + pitch;
               hn::StoreU(hn::Add(hn::LoadU(d, weights), weight), d, weights);
               hn::StoreU(hn::Add(hn::LoadU(d, products), product), d, products);
             }
@@ -541,8 +531,8 @@ void InterleavedGradient(const Pooling& p, Span items) {
         // A whole vector where what is behind the channels is of this item, and written later.
         const std::int64_t at = i * g.channels + c;
         const bool whole = blocks == 1 && at + lanes <= g.input_plane() * g.channels;
-        WriteGradient(x + at, sums.weights.get() + i * pitch + c,
-                      sums.products.get() + i * pitch + c, dx + at,
+        const double* of = sums.get() + i * 2 * pitch + c;
+        WriteGradient(x + at, hn::LoadU(d, of), hn::LoadU(d, of + pitch), dx + at,
                       whole ? lanes : std::min(lanes, channels - c));
       }
     }
@@ -559,14 +549,14 @@ void StochasticInterleaved(const Pooling& p, Span items) {
 }
 void StochasticTurned(const Pooling& p, Span items) {
   with_dtype<float, double>(p.dtype, [&]<typename T>() {
-    forward_turned<T>(p, items, [](const Pooling& turned) {
+    ForwardTurned<T>(p, items, [](const Pooling& turned) {
       Interleaved<T>(turned, {0, InterleavedOutputItems(turned)});
     });
   });
 }
 void StochasticTurnedGradient(const Pooling& p, Span items) {
   with_dtype<float, double>(p.dtype, [&]<typename T>() {
-    backward_turned<T>(p, items, [](const Pooling& turned) {
+    BackwardTurned<T>(p, items, [](const Pooling& turned) {
       InterleavedGradient<T>(turned, {0, ChannelBlocks(turned)});
     });
   });
