@@ -18,13 +18,13 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 template <typename T>
 void pool(Operation operation, const Pooling& p, const Part& part, const void* input, T* output,
-          std::int32_t* mask = nullptr) {
+          void* mask = nullptr) {
   Pooling call = part.call(operation, p, p.dtype);
   call.input = input;
   call.output = output;
   if (mask != nullptr) {
     call.mask = mask;
-    call.mask_type = MaskType::plane_i32;
+    call.mask_type = Part::mask_type(call);
   }
   run_here(call);
 }
@@ -97,6 +97,55 @@ void mixed_forward(const Pooling& p, Span items) {
         out[i] = static_cast<T>(Mix::join(alpha, maxima[i], averages[i]));
       }
     });
+  }
+}
+
+/** Whether a planar window holds its whole plane. */
+bool whole_plane(const Pooling& p) {
+  const Geometry& g = p.geometry;
+  return p.layout == Layout::planar && g.output_plane() == 1 && g.taps() == g.input_plane() &&
+         g.d().whole() && g.h().whole() && g.w().whole();
+}
+
+/** The position of a maximum in a plane that holds it: the first; of NaNs the last. */
+template <typename T>
+std::int64_t position_of(const T* x, std::int64_t size, T maximum) {
+  if (maximum == maximum) return std::find(x, x + size, maximum) - x;
+  std::int64_t i = size - 1;
+  while (x[i] == x[i]) --i;
+  return i;
+}
+
+/** mixed_backward() of windows that hold their plane: every element has the same share. */
+template <typename T>
+void spread_planes(const Pooling& p, Span items) {
+  const Parts parts(p, Parts::Of::outputs);
+  const Line<T> maxima(parts.most_outputs());
+  const std::int64_t channels = p.geometry.channels;
+  const std::int64_t size = p.geometry.input_plane();
+  const auto* const dy = static_cast<const T*>(p.input);
+  for (std::int64_t index = items.begin; index < items.end; ++index) {
+    const Part part = parts.at(index);
+    const T* x = static_cast<const T*>(p.x) + part.input;
+    T* dx = static_cast<T*>(p.output) + part.input;
+    pool(Operation::max_forward, p, part, x, maxima.get());
+    for (std::int64_t i = 0; i < part.outputs(); ++i, x += size, dx += size) {
+      const std::int64_t plane = part.plane + i;
+      double average = 0;
+      double maximum = 0;
+      if (p.mix.alpha == nullptr) {
+        const std::int64_t first = plane + plane / channels * channels;
+        average = dy[first];
+        maximum = dy[first + channels];
+      } else {
+        const double alpha = p.mix.of(plane % channels);
+        average = (1 - alpha) * dy[plane];
+        maximum = alpha * dy[plane];
+      }
+      const double share = average / static_cast<double>(size);
+      std::fill_n(dx, size, static_cast<T>(share));
+      dx[position_of(x, size, maxima[i])] = static_cast<T>(share + maximum);
+    }
   }
 }
 
@@ -174,6 +223,9 @@ void forward_of(const Pooling& p, Span items) {
 void backward_of(const Pooling& p, Span items) {
   with_dtype<float, double>(p.dtype, [&]<typename T>() { mixed_backward<T>(p, items); });
 }
+void planes_of(const Pooling& p, Span items) {
+  with_dtype<float, double>(p.dtype, [&]<typename T>() { spread_planes<T>(p, items); });
+}
 void weights_of(const Pooling& p, Span items) {
   with_dtype<float, double>(p.dtype, [&]<typename T>() { mixed_weights<T>(p, items); });
 }
@@ -189,6 +241,7 @@ std::span<const Kernel> mixed_forward_kernels() {
 
 std::span<const Kernel> mixed_backward_kernels() {
   static const Kernel kernels[] = {
+      {"plane", whole_plane, output_parts, every_tier(planes_of)},
       {"composed", any_pooling, gradient_parts, every_tier(backward_of)},
   };
   return kernels;

@@ -37,6 +37,12 @@ struct Part {
     return {std::min(std::max(gradient.begin, input), gradient.end), std::max(end, gradient.begin)};
   }
 
+  /** The smaller mask that the windows of a call allow. */
+  static MaskType mask_type(const Pooling& call) {
+    return call.geometry.taps() <= FPOOL_MASK_NONE_COMPACT ? MaskType::position_u8
+                                                           : MaskType::plane_i32;
+  }
+
   /** A call of this part's geometry. */
   Pooling call(Operation operation, const Pooling& like, std::int32_t dtype) const;
 };

@@ -107,7 +107,7 @@ void largest_magnitudes(const Pooling& p, const Part& part, const T* x, T* scrat
   call.input = scratch;
   call.output = y;
   call.mask = mask;
-  if (mask != nullptr) call.mask_type = MaskType::plane_i32;
+  if (mask != nullptr) call.mask_type = Part::mask_type(call);
   run_here(call);
   for (std::int64_t i = 0; i < part.outputs(); ++i) y[i] = y[i] < 0 ? 0 : y[i];
 }
@@ -182,7 +182,7 @@ void power_backward(const Pooling& p, Span items) {
       T* const scratch = reinterpret_cast<T*>(terms.get());
       largest_magnitudes(p, part, x - skip, scratch, values.get(), mask.get());
       Pooling route = part.call(Operation::route_backward, p, p.dtype);
-      route.mask_type = MaskType::plane_i32;
+      route.mask_type = Part::mask_type(route);
       route.mask = mask.get();
       route.input = dy;
       route.output = scratch;
