@@ -158,10 +158,10 @@ class SpatialPyramidPoolTest {
     try (Arena arena = Arena.ofConfined()) {
       Tensor x = TestTensors.tensor(arena, DType.F32, shape, values);
       Tensor out = pool.forward(x, arena);
-      TestTensors.assertWithin(means, out.toFloatArray(), "means");
+      TestTensors.assertWithin(means, DType.F32, out.toFloatArray(), "means");
       Tensor dy = Tensor.of(arena, out.shape(), gradients);
       TestTensors.assertWithin(
-          spread, TestTensors.planar(pool.backward(dy, shape, arena)), "gradient");
+          spread, DType.F32, TestTensors.planar(pool.backward(dy, shape, arena)), "gradient");
     }
   }
 

@@ -118,7 +118,7 @@ class SppBlockTest {
     SppBlock block = SppBlock.of(kernels);
     int size = (int) shape.elementCount();
     float[] floats = TestTensors.floats(random, size, true);
-    float[] bytes = TestTensors.bytes(random, size);
+    float[] bytes = TestTensors.integers(random, DType.U8, size);
     try (Arena arena = Arena.ofConfined()) {
       for (DType dtype : new DType[] {DType.F32, DType.F16, DType.U8}) {
         float[] values = dtype == DType.U8 ? bytes : floats.clone();
