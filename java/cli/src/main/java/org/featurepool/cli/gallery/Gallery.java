@@ -55,6 +55,12 @@ record Gallery(String html, List<Check> checks) {
       Scene scene = Scene.of(picture, scenery);
       for (Family family : Family.values()) {
         List<Html> articles = new ArrayList<>();
+        if (scene.substituted()) {
+          articles.add(
+              new Html(
+                  "<p>Your picture is too small or too plain to show this, so the sample takes its "
+                      + "place.</p>"));
+        }
         for (Exhibit exhibit : family.exhibits()) {
           try (Arena arena = Arena.ofConfined()) {
             Stage stage = new Stage(exhibit.title(), scene, arena);

@@ -3,6 +3,7 @@ package org.featurepool.cli.gallery;
 import java.lang.foreign.Arena;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.featurepool.Shape;
 import org.featurepool.Tensor;
 
@@ -11,25 +12,42 @@ import org.featurepool.Tensor;
  *
  * @param photo 1×3×H×W, f32, planar, grey levels 0 to 255
  * @param noisy the same with {@value #NOISE_PERCENT} % of the pixels turned white or black
+ * @param substituted whether it is the sample, because the picture asked for shows too little
  */
-record Scene(Tensor photo, Tensor noisy) {
+record Scene(Tensor photo, Tensor noisy, boolean substituted) {
   private static final int LONGER_SIDE = 240;
 
-  /** Pictures with a shorter side show nothing; the sample takes their place. */
   private static final int LEAST_SIDE = 48;
+  private static final int LEAST_COLORS = 16;
 
   private static final int NOISE_PERCENT = 6;
 
-  /** The scene of a picture. */
+  /** The scene of a picture; that of the sample if the picture is tiny or nearly of one colour. */
   static Scene of(Picture picture, Arena arena) {
-    boolean large = Math.min(picture.height(), picture.width()) >= LEAST_SIDE;
-    Picture shown = large ? picture : Picture.sample(arena);
+    List<Field> planes = planes(picture);
+    boolean telling =
+        Math.min(picture.height(), picture.width()) >= LEAST_SIDE && colors(planes) >= LEAST_COLORS;
+    if (!telling) {
+      planes = planes(Picture.sample(arena));
+    }
+    return new Scene(tensor(planes, arena), tensor(noisy(planes), arena), !telling);
+  }
+
+  private static List<Field> planes(Picture picture) {
     List<Field> planes = new ArrayList<>();
     for (int c = 0; c < 3; c++) {
-      planes.add(
-          Field.plane(shown.tensor(), Math.min(c, shown.channels() - 1)).shrunk(LONGER_SIDE));
+      int channel = Math.min(c, picture.channels() - 1);
+      planes.add(Field.plane(picture.tensor(), channel).shrunk(LONGER_SIDE));
     }
-    return new Scene(tensor(planes, arena), tensor(noisy(planes), arena));
+    return planes;
+  }
+
+  private static long colors(List<Field> planes) {
+    return IntStream.range(0, planes.getFirst().values().length)
+        .mapToObj(i -> planes.stream().map(plane -> plane.values()[i]).toList())
+        .distinct()
+        .limit(LEAST_COLORS)
+        .count();
   }
 
   private static List<Field> noisy(List<Field> planes) {

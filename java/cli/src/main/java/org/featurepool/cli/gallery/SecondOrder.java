@@ -1,10 +1,13 @@
 package org.featurepool.cli.gallery;
 
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import org.featurepool.BilinearPool;
+import org.featurepool.DType;
 import org.featurepool.NetVlad;
 import org.featurepool.Shape;
 import org.featurepool.Tensor;
@@ -192,11 +195,11 @@ final class SecondOrder {
             .markNonZero()
             .html());
 
-    Tensor colors = stage.scaled(stage.photo(), 1 / 255.0);
+    Tensor colors = precise(stage.scaled(stage.photo(), 1 / 255.0), arena);
     NetVlad.Parameters palette = NetVlad.initialize(colors, CENTRES, 1, arena);
     int height = (int) colors.shape().spatial(0);
     int width = (int) colors.shape().spatial(1);
-    List<Field> planes = Picture.planes(colors);
+    List<Field> planes = Picture.planes(stage.scaled(stage.photo(), 1 / 255.0));
     Vlad whole = Vlad.of(palette, colors);
     stage.text(
         Html.format(
@@ -302,13 +305,24 @@ final class SecondOrder {
   /** What NetVLAD makes of a part of the picture, a row per centre and a column per channel. */
   private static Html difference(
       Stage stage, String name, NetVlad.Parameters palette, List<Field> planes) {
-    Tensor x = Scene.tensor(planes, stage.arena());
-    float[] y = NetVlad.of(palette).forward(x, stage.arena()).toFloatArray();
+    Tensor x = precise(Scene.tensor(planes, stage.arena()), stage.arena());
+    float[] y = narrow(Vlad.values(NetVlad.of(palette).forward(x, stage.arena())));
     stage.close(name, Vlad.of(palette, x).output(), y);
     String[] rows = {"c1", "c2", "c3", "c4"};
     String[] columns = {"red", "green", "blue"};
     return Drawing.table(new Field(3, CENTRES, y), ColorMap.SIGNED, -0.5, 0.5, rows, columns)
         .figure(name);
+  }
+
+  /**
+   * An f32 tensor in f64: where centres lie close together the scores are large, and the softmax
+   * would show their rounding.
+   */
+  private static Tensor precise(Tensor tensor, Arena arena) {
+    Tensor wide = Tensor.allocate(arena, DType.F64, tensor.shape());
+    double[] values = Stage.doubles(tensor.toFloatArray());
+    MemorySegment.copy(values, 0, wide.segment(), ValueLayout.JAVA_DOUBLE, 0, values.length);
+    return wide;
   }
 
   private static float[] narrow(double[] values) {

@@ -1,6 +1,8 @@
 package org.featurepool.cli.gallery;
 
+import java.lang.foreign.ValueLayout;
 import java.util.stream.IntStream;
+import org.featurepool.DType;
 import org.featurepool.NetVlad;
 import org.featurepool.Tensor;
 
@@ -15,7 +17,7 @@ import org.featurepool.Tensor;
 record Vlad(double[][] centroids, double[][] assignments, double[] output) {
   private static final double STEP = 1e-5;
 
-  /** Computes the descriptor of a planar f32 image. */
+  /** Computes the descriptor of a planar image, f32 or f64. */
   static Vlad of(NetVlad.Parameters parameters, Tensor image) {
     int clusters = (int) parameters.clusters();
     int channels = (int) parameters.channels();
@@ -72,7 +74,7 @@ record Vlad(double[][] centroids, double[][] assignments, double[] output) {
   }
 
   private static double[][] rows(Tensor tensor, int rows, int columns) {
-    float[] values = tensor.toFloatArray();
+    double[] values = values(tensor);
     return IntStream.range(0, rows)
         .mapToObj(
             row ->
@@ -80,6 +82,13 @@ record Vlad(double[][] centroids, double[][] assignments, double[] output) {
                     .mapToDouble(column -> values[row * columns + column])
                     .toArray())
         .toArray(double[][]::new);
+  }
+
+  /** The values of an f32 or f64 tensor. */
+  static double[] values(Tensor tensor) {
+    return tensor.dtype() == DType.F64
+        ? tensor.segment().toArray(ValueLayout.JAVA_DOUBLE)
+        : Stage.doubles(tensor.toFloatArray());
   }
 
   private static double[] softmax(double[][] weights, double[] biases, double[] x) {

@@ -175,6 +175,15 @@ class DemoCommandTest {
   }
 
   @Test
+  void onePlainColor() throws IOException {
+    BufferedImage plain = new BufferedImage(80, 60, BufferedImage.TYPE_INT_RGB);
+    Path file = folder.resolve("plain.png");
+    assertTrue(ImageIO.write(plain, "png", file.toFile()));
+    String html = pageOf(run("--out", folder.resolve("out"), "--image", file));
+    assertTrue(html.contains("too small or too plain"));
+  }
+
+  @Test
   void photograph() throws IOException {
     String shared = System.getProperty("featurepool.shared", System.getenv("FEATUREPOOL_SHARED"));
     assumeTrue(shared != null, "featurepool.shared names no folder");
