@@ -52,6 +52,31 @@ final class Geometry {
               "All of it goes to the maximum of each window, as in max pooling.",
               Fractional::show),
           Exhibit.of(
+              "spp",
+              "Spatial pyramid (SPPNet)",
+              "SpatialPyramidPool",
+              "spp",
+              "levels n: n×n bins each; output of length C · Σ n<sup>2</sup>",
+              "Adaptive pooling several times: into 1×1, 2×2 and 4×4 bins, say. The results are "
+                  + "strung together to one vector per picture, whose length does not depend on "
+                  + "the picture's size, and which tells coarsely and finely where something is. "
+                  + "Fully connected layers can follow without cropping the picture.",
+              "Every level sends its own back to its bins, and the levels' gradients add up.",
+              Pyramids::pyramid),
+          Exhibit.of(
+              "spp-block",
+              "SPP block (YOLOv3-SPP)",
+              "SppBlock",
+              "spp-block",
+              "y = [max 13×13, max 9×9, max 5×5, x], stride 1, channels concatenated",
+              "Max pooling by large windows at every pixel, several sizes at once, put behind each "
+                  + "other as channels with the input as the last: four times the channels, the "
+                  + "same width and height. Every place learns what there is around it, near "
+                  + "and far. The input is read once, and nothing is copied together afterwards.",
+              "All four parts send theirs back: three to the maxima of their windows, the last "
+                  + "straight to the input; they add up.",
+              Pyramids::block),
+          Exhibit.of(
               "roi-pool",
               "RoI max pooling",
               "RoiPool",

@@ -12,8 +12,10 @@ import java.lang.foreign.Arena;
 import java.util.Arrays;
 import java.util.Base64;
 import java.util.List;
+import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import javax.imageio.ImageIO;
 import org.junit.jupiter.api.Test;
@@ -68,6 +70,32 @@ class ExhibitTest {
   @MethodSource("exhibits")
   void namesAClassOfTheLibrary(Exhibit exhibit) {
     assertDoesNotThrow(() -> Class.forName("org.featurepool." + exhibit.api()));
+  }
+
+  @Test
+  void everyOperatorIsShown() {
+    Set<String> operators =
+        Set.of(
+            "MaxPool",
+            "MinPool",
+            "AvgPool",
+            "LpPool",
+            "GemPool",
+            "MedianPool",
+            "StochasticPool",
+            "MixedPool",
+            "GlobalPool",
+            "AdaptivePool",
+            "FractionalMaxPool",
+            "SpatialPyramidPool",
+            "SppBlock",
+            "RoiPool",
+            "RoiAlign",
+            "MaxUnpool",
+            "AvgUnpool",
+            "BilinearPool",
+            "NetVlad");
+    assertEquals(operators, exhibits().stream().map(Exhibit::api).collect(Collectors.toSet()));
   }
 
   @Test
