@@ -398,6 +398,21 @@ void SpreadInterleavedOf(const Pooling& p, Span items) {
   GatherInterleaved<T, Window>(p, items, make, Term());
 }
 
+/** dx of windows that hold their plane: one share for all of its elements. */
+template <typename T>
+void SpreadPlaneOf(const Pooling& p, Span items) {
+  const hn::ScalableTag<LaneOf<T>> d;
+  const std::int64_t lanes = LaneCount(d);
+  const std::int64_t size = p.geometry.input_plane();
+  const auto divisor = hn::Set(d, static_cast<LaneOf<T>>(uniform_divisor(p.geometry, p.divisor)));
+  for (std::int64_t plane = items.begin; plane < items.end; ++plane) {
+    // Of one element all lanes have a copy.
+    const auto share = hn::Div(LoadElements(d, static_cast<const T*>(p.input) + plane, 1), divisor);
+    T* dx = static_cast<T*>(p.output) + plane * size;
+    for (std::int64_t i = 0; i < size; i += lanes) StoreElements(share, d, dx + i, size - i);
+  }
+}
+
 // --- what the tables hold: plain functions ---
 
 using CommonTypes = ElementTypes<float, std::uint8_t>;
@@ -427,6 +442,9 @@ void SpreadRows(const Pooling& p, Span items) {
 }
 void SpreadBins(const Pooling& p, Span items) {
   FloatTypes::with(p, [&]<typename T>() { SpreadBinsOf<T>(p, items); });
+}
+void SpreadPlane(const Pooling& p, Span items) {
+  FloatTypes::with(p, [&]<typename T>() { SpreadPlaneOf<T>(p, items); });
 }
 void SpreadInterleaved(const Pooling& p, Span items) {
   FloatTypes::with(p, [&]<typename T>() { SpreadInterleavedOf<T>(p, items); });
@@ -474,6 +492,8 @@ bool accepts_interleaved_taps(const Pooling& p) {
   return accepts_sums(p) && p.layout == Layout::interleaved && p.geometry.taps() <= kMostListedTaps;
 }
 
+bool accepts_spread_plane(const Pooling& p) { return FloatTypes::has(p) && PlaneAccept(p); }
+
 bool accepts_spread_rows(const Pooling& p) { return FloatTypes::has(p) && RowsAccept(p); }
 
 bool accepts_spread_bins(const Pooling& p) { return FloatTypes::has(p) && BinsAccept(p); }
@@ -505,6 +525,8 @@ std::span<const Kernel> avg_forward_kernels() {
 
 std::span<const Kernel> avg_backward_kernels() {
   static const Kernel kernels[] = {
+      {"spread_plane", accepts_spread_plane, PlaneItems,
+       FEATUREPOOL_TIERED(average_pooling::SpreadPlane)},
       {"spread_rows", accepts_spread_rows, InputRowItems,
        FEATUREPOOL_TIERED(average_pooling::SpreadRows)},
       {"spread_bins", accepts_spread_bins, InputRowItems,

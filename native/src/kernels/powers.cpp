@@ -181,27 +181,6 @@ struct Columns {
   }
 };
 
-template <typename T>
-HWY_INLINE V LoadReal(const T* HWY_RESTRICT p, std::int64_t n) {
-  const D d;
-  if constexpr (std::is_same_v<T, double>) {
-    return LoadPart(d, p, n);
-  } else {
-    return hn::PromoteTo(d, LoadPart(hn::Rebind<T, D>(), p, n));
-  }
-}
-
-template <typename T>
-HWY_INLINE void StoreReal(V v, T* HWY_RESTRICT p, std::int64_t n) {
-  const D d;
-  if constexpr (std::is_same_v<T, double>) {
-    StorePart(v, d, p, n);
-  } else {
-    const hn::Rebind<T, D> dt;
-    StorePart(hn::DemoteTo(dt, v), dt, p, n);
-  }
-}
-
 constexpr std::uint64_t kSign = std::uint64_t{1} << 63;
 
 /** What is raised to the power p. */
@@ -229,7 +208,7 @@ struct Terms {
       : x(static_cast<const T*>(p.x) + row * p.width), base(p.power) {}
   template <class Raise>
   HWY_INLINE V operator()(const Raise& raise, std::int64_t i, std::int64_t n) const {
-    return raise(base(LoadReal(x + i, n)), i, n);
+    return raise(base(LoadElements(D(), x + i, n)), i, n);
   }
 };
 
@@ -246,7 +225,7 @@ struct Logs {
         base(p.power) {}
   template <class Raise>
   HWY_INLINE V operator()(const Raise&, std::int64_t i, std::int64_t n) const {
-    const auto v = base(LoadReal(x + i, n));
+    const auto v = base(LoadElements(D(), x + i, n));
     return hn::Mul(LoadPart(D(), terms + i, n), hn::Log(D(), v));
   }
 };
@@ -274,8 +253,8 @@ struct Weights {
         dy(static_cast<const T*>(p.dy) + row * p.width) {}
   template <class Raise>
   HWY_INLINE V operator()(const Raise& raise, std::int64_t i, std::int64_t n) const {
-    const auto root = LoadReal(y + i, n);
-    const auto weight = hn::Div(LoadReal(dy + i, n), raise(root, i, n));
+    const auto root = LoadElements(D(), y + i, n);
+    const auto weight = hn::Div(LoadElements(D(), dy + i, n), raise(root, i, n));
     return hn::IfThenZeroElse(hn::Eq(root, hn::Zero(D())), weight);
   }
 };
@@ -293,7 +272,7 @@ struct Gradient {
         base(p.power) {}
   template <class Raise>
   HWY_INLINE V operator()(const Raise& raise, std::int64_t i, std::int64_t n) const {
-    const auto v = LoadReal(x + i, n);
+    const auto v = LoadElements(D(), x + i, n);
     const auto magnitude = base(v);
     const auto sum = LoadPart(D(), terms + i, n);
     const auto slope = hn::Xor(hn::Mul(sum, raise(magnitude, i, n)), hn::And(v, Number(base.sign)));
@@ -308,8 +287,9 @@ HWY_NOINLINE void MapBlock(const Kind& kind, const Raise& raise, Span block,
                            typename Kind::Out* HWY_RESTRICT out) {
   const std::int64_t lanes = LaneCount(D());
   std::int64_t i = block.begin;
-  for (; i + lanes <= block.end; i += lanes) StoreReal(kind(raise, i, lanes), out + i, lanes);
-  if (i < block.end) StoreReal(kind(raise, i, block.end - i), out + i, block.end - i);
+  for (; i + lanes <= block.end; i += lanes)
+    StoreElements(kind(raise, i, lanes), D(), out + i, lanes);
+  if (i < block.end) StoreElements(kind(raise, i, block.end - i), D(), out + i, block.end - i);
 }
 
 template <class Kind>
@@ -369,7 +349,7 @@ HWY_INLINE void RaisedSums(const T* x, const T* end, const Taps& taps, std::int6
     for (std::int64_t i = begin; i < run_end; ++i) {
       const T* p = x + taps.offset[i];
       const auto load = [&](std::int64_t vector) HWY_ATTR {
-        return raise(base(LoadReal(p + vector * lanes, lanes)), 0, 0);
+        return raise(base(LoadElements(D(), p + vector * lanes, lanes)), 0, 0);
       };
       if constexpr (kCount == kVectors) {
         sum0 = hn::Add(sum0, load(0));
@@ -378,7 +358,7 @@ HWY_INLINE void RaisedSums(const T* x, const T* end, const Taps& taps, std::int6
         sum3 = hn::Add(sum3, load(3));
       } else {
         // Channels behind the last one are there to be read, except behind the last position.
-        sum0 = hn::Add(sum0, raise(base(LoadReal(p, end - p >= lanes ? lanes : n)), 0, 0));
+        sum0 = hn::Add(sum0, raise(base(LoadElements(D(), p, end - p >= lanes ? lanes : n)), 0, 0));
       }
     }
     total0 = hn::Add(total0, sum0);
@@ -425,7 +405,7 @@ HWY_NOINLINE void RaisedTaps(const Pooling& p, Span items, const ToBase& base, c
       for (c = 0; c < g.channels; c += lanes) {
         const std::int64_t n = std::min(lanes, g.channels - c);
         const auto sum = hn::Div(hn::LoadU(d, sums.get() + c), count);
-        StoreReal(root(sum, 0, 0), y + c, n);
+        StoreElements(root(sum, 0, 0), D(), y + c, n);
         if (careful && !hn::AllTrue(d, hn::And(hn::Ge(sum, Number(kLeastPowerSum)),
                                                hn::Le(sum, Number(kGreatestPowerSum))))) {
           redo_roots<T>(p, item.plane * g.channels + c, n, item.d, item.h, ow, y + c);
