@@ -601,6 +601,35 @@ TEST(NetVlad, LargeScoresDoNotOverflow) {
   });
 }
 
+TEST(NetVlad, AResidualOfZeroStaysZero) {
+  with_every_kernel([](const std::string& where) {
+    for (const std::int32_t dtype : {FPOOL_F32, FPOOL_F64}) {
+      for (const std::int32_t layout : {FPOOL_PLANAR, FPOOL_INTERLEAVED}) {
+        NetVladCase c;
+        c.d = 7;
+        c.h = 19;
+        c.w = 23;
+        c.dtype = dtype;
+        c.layout = layout;
+        SCOPED_TRACE(where + ": " + c.describe());
+        Random random(8);
+        NetVladValues v = values_of(c, random);
+        // Every descriptor is the first cluster's centroid.
+        for (std::size_t i = 0; i < v.x.size(); ++i) {
+          v.x[i] = v.centroids[i / static_cast<std::size_t>(c.length()) % 7];
+        }
+        const NetVladRun actual = run(c, v, random_values(random, c.n * c.outputs()));
+        for (std::size_t i = 0; i < actual.y.size(); ++i) {
+          const bool first = i % static_cast<std::size_t>(c.outputs()) < 7;
+          EXPECT_EQ(first, actual.y[i] == 0) << i;
+        }
+        for (const double value : actual.gradients.x) EXPECT_TRUE(std::isfinite(value));
+        for (std::size_t d = 0; d < 7; ++d) EXPECT_EQ(0, actual.gradients.centroids[d]);
+      }
+    }
+  });
+}
+
 TEST(NetVlad, AnEmptyBatchHasParameterGradientsOfZero) {
   with_every_kernel([](const std::string& where) {
     SCOPED_TRACE(where);

@@ -38,23 +38,60 @@ auto dense(const Matrix<T>& m) {
                                                                   Eigen::OuterStride<>(m.stride));
 }
 
+/**
+ * Where Eigen packs the operands of a product, kept from one product to the next: memory of that
+ * size comes fresh from the system each time, and its page faults took a quarter of the time.
+ */
+template <typename T>
+class Packing : public Eigen::internal::level3_blocking<T, T> {
+ public:
+  /** Makes room for a product of these extents, in the block sizes of this machine's caches. */
+  void fit(std::int64_t rows, std::int64_t columns, std::int64_t depth) {
+    this->m_mc = rows;
+    this->m_nc = columns;
+    this->m_kc = depth;
+    Eigen::internal::computeProductBlockingSizes<T, T>(this->m_kc, this->m_mc, this->m_nc,
+                                                       Eigen::Index{1});
+    if (left_.size() < this->m_mc * this->m_kc) left_.resize(this->m_mc * this->m_kc);
+    if (right_.size() < this->m_nc * this->m_kc) right_.resize(this->m_nc * this->m_kc);
+    this->m_blockA = left_.data();
+    this->m_blockB = right_.data();
+  }
+
+ private:
+  Line<T> left_;
+  Line<T> right_;
+};
+
 /** c = scale a b, or c += scale a b. */
 template <typename T>
-void multiply(T scale, Matrix<const T> a, Matrix<const T> b, Matrix<T> c, bool add) {
+void multiply(Packing<T>& packing, T scale, Matrix<const T> a, Matrix<const T> b, Matrix<T> c,
+              bool add) {
   if (c.by_rows) {
     // One form of the output, by columns, is enough: (a b)^T = b^T a^T.
-    return multiply(scale, b.transposed(), a.transposed(), c.transposed(), add);
+    return multiply(packing, scale, b.transposed(), a.transposed(), c.transposed(), add);
   }
-  auto product = dense<Eigen::ColMajor>(c);
-  if (!add) product.setZero();
-  const auto with = [&](const auto& left) {
-    if (b.by_rows) {
-      product.noalias() += scale * (left * dense<Eigen::RowMajor>(b));
-    } else {
-      product.noalias() += scale * (left * dense<Eigen::ColMajor>(b));
-    }
+  if (!add) dense<Eigen::ColMajor>(c).setZero();
+  packing.fit(c.rows, c.columns, a.columns);
+  // Eigen's product itself: its operators would bring their own packing memory.
+  const auto product = [&]<int Left, int Right>() {
+    Eigen::internal::general_matrix_matrix_product<Eigen::Index, T, Left, false, T, Right, false,
+                                                   Eigen::ColMajor, 1>::run(c.rows, c.columns,
+                                                                            a.columns, a.data,
+                                                                            a.stride, b.data,
+                                                                            b.stride, c.data, 1,
+                                                                            c.stride, scale,
+                                                                            packing);
   };
-  a.by_rows ? with(dense<Eigen::RowMajor>(a)) : with(dense<Eigen::ColMajor>(a));
+  constexpr int kRows = Eigen::RowMajor;
+  constexpr int kColumns = Eigen::ColMajor;
+  if (a.by_rows) {
+    b.by_rows ? product.template operator()<kRows, kRows>()
+              : product.template operator()<kRows, kColumns>();
+  } else {
+    b.by_rows ? product.template operator()<kColumns, kRows>()
+              : product.template operator()<kColumns, kColumns>();
+  }
 }
 
 /** Calls `f.operator()<T>()` for the type of a call. */
@@ -94,7 +131,8 @@ BlockPosition block_position(const Bilinear& call, std::int64_t index) {
 }
 
 template <typename T>
-void product_block(const Bilinear& call, std::int64_t image, std::int64_t index) {
+void product_block(Packing<T>& packing, const Bilinear& call, std::int64_t image,
+                   std::int64_t index) {
   const BlockPosition at = block_position(call, index);
   const Span rows = block_of(at.row, call.rows, kProductBlock);
   const Span columns = block_of(at.column, call.columns, kProductBlock);
@@ -104,7 +142,7 @@ void product_block(const Bilinear& call, std::int64_t image, std::int64_t index)
   const auto product = matrix_at<T>(call.product, image, call.rows, call.columns);
   const auto block = product.block(rows.begin, columns.begin, rows.size(), columns.size());
   const T scale = T(1) / static_cast<T>(call.length);
-  multiply<T>(scale, a.transposed(), b.transposed().columns_of(columns), block, false);
+  multiply<T>(packing, scale, a.transposed(), b.transposed().columns_of(columns), block, false);
   if (call.homogeneous()) {
     if (at.row == at.column) {
       // The two halves of a diagonal block are sums in different order: one of them counts.
@@ -221,7 +259,7 @@ void normalize_product_backward(const Bilinear& call, std::int64_t image) {
 }
 
 template <typename T>
-void input_block(const Bilinear& call, std::int64_t item) {
+void input_block(Packing<T>& packing, const Bilinear& call, std::int64_t item) {
   const std::int64_t blocks = blocks_of(call.length, kInputBlock);
   const Span positions = block_of(item % blocks, call.length, kInputBlock);
   const std::int64_t inputs = call.homogeneous() ? 1 : 2;
@@ -232,12 +270,13 @@ void input_block(const Bilinear& call, std::int64_t item) {
     const auto other = call.homogeneous() ? features<T>(call, call.a, image, call.rows)
                                           : features<T>(call, call.b, image, call.columns);
     const auto da = image_at<T>(call.da, image, call.rows, call.length, call.layout);
-    multiply<T>(scale, dproduct, other.columns_of(positions), da.columns_of(positions), false);
+    multiply<T>(packing, scale, dproduct, other.columns_of(positions), da.columns_of(positions),
+                false);
   } else {
     const auto other = features<T>(call, call.a, image, call.rows);
     const auto db = image_at<T>(call.db, image, call.columns, call.length, call.layout);
-    multiply<T>(scale, dproduct.transposed(), other.columns_of(positions), db.columns_of(positions),
-                false);
+    multiply<T>(packing, scale, dproduct.transposed(), other.columns_of(positions),
+                db.columns_of(positions), false);
   }
 }
 
@@ -326,12 +365,12 @@ void harden(const Matrix<T>& scores) {
 }
 
 template <typename T>
-void assign(const NetVlad& call, std::int64_t item) {
+void assign(Packing<T>& packing, const NetVlad& call, std::int64_t item) {
   const DescriptorBlock<T> block(call, item);
   const auto weights = matrix_at<const T>(call.weights, 0, call.terms, call.channels);
   const auto* biases = static_cast<const T*>(call.biases);
   const auto& scores = block.assignments;
-  multiply<T>(T(1), weights, block.x, scores, false);
+  multiply<T>(packing, T(1), weights, block.x, scores, false);
   if (block.scales != nullptr) find_scales(block.x, block.scales);
   for_each_line(scores, [&](std::int64_t t, auto row) {
     if (block.scales != nullptr) row *= line(block.scales, scores.columns);
@@ -354,7 +393,7 @@ T sum_of_blocks(const NetVlad& call, const void* sums, std::int64_t image, std::
 }
 
 template <typename T>
-void aggregate(const NetVlad& call, std::int64_t item) {
+void aggregate(Packing<T>& packing, const NetVlad& call, std::int64_t item) {
   const std::int64_t blocks = blocks_of(call.channels, kChannelBlock);
   const std::int64_t image = item / blocks;
   const Span channels = block_of(item % blocks, call.channels, kChannelBlock);
@@ -362,7 +401,7 @@ void aggregate(const NetVlad& call, std::int64_t item) {
   const auto assignments = matrix_at<const T>(call.assignments, image, call.terms, call.length);
   const auto centroids = matrix_at<const T>(call.centroids, 0, call.clusters, call.channels);
   const auto residuals = matrix_at<T>(call.residuals, image, call.clusters, call.channels);
-  multiply<T>(T(1), assignments.block(0, 0, call.clusters, call.length),
+  multiply<T>(packing, T(1), assignments.block(0, 0, call.clusters, call.length),
               x.transposed().columns_of(channels), residuals.columns_of(channels), false);
   for (std::int64_t k = 0; k < call.clusters; ++k) {
     line(&residuals(k, channels.begin), channels.size()) -=
@@ -371,8 +410,49 @@ void aggregate(const NetVlad& call, std::int64_t item) {
   }
 }
 
+/**
+ * Sums the residuals of descriptors close to their centroid anew, difference by difference. The two
+ * products that aggregate() subtracts then agree in nearly all digits, and normalisation would make
+ * a vector of length 1 of what rounding leaves.
+ */
+template <typename T>
+void refine_residuals(const NetVlad& call, std::int64_t image) {
+  constexpr double kClose = 1e-2;
+  const auto x = image_at<const T>(call.x, image, call.channels, call.length, call.layout);
+  const auto assignments = matrix_at<const T>(call.assignments, image, call.terms, call.length);
+  const auto centroids = matrix_at<const T>(call.centroids, 0, call.clusters, call.channels);
+  const auto residuals = matrix_at<T>(call.residuals, image, call.clusters, call.channels);
+  for (std::int64_t k = 0; k < call.clusters; ++k) {
+    const T* const centroid = &centroids(k, 0);
+    const double most = kClose * static_cast<double>(sum_of_blocks<T>(call, call.sums, image, k));
+    if (!(squared_norm(&residuals(k, 0), call.channels) <
+          most * most * squared_norm(centroid, call.channels))) {
+      continue;
+    }
+    // a (x / n - c) = (a / n) (x - n c), with the norms n of descriptors that are normalised.
+    const Line<double> weights = line(&assignments(k, 0), call.length).template cast<double>();
+    Line<double> norms = Line<double>::Ones(call.length);
+    if (call.scales != nullptr) {
+      const T* const scales = static_cast<const T*>(call.scales) + image * call.length;
+      norms = line(scales, call.length).template cast<double>().inverse();
+    }
+    Line<double> sum = Line<double>::Zero(call.channels);
+    for_each_line(x, [&](std::int64_t i, const auto& values) {
+      if (x.by_rows) {
+        const double center = centroid[i];
+        sum[i] = (weights * (values.template cast<double>() - center * norms)).sum();
+      } else {
+        sum += weights[i] * (values.template cast<double>() -
+                             norms[i] * line(centroid, call.channels).template cast<double>());
+      }
+    });
+    line(&residuals(k, 0), call.channels) = sum.template cast<T>();
+  }
+}
+
 template <typename T>
 void normalize_residuals(const NetVlad& call, std::int64_t image) {
+  refine_residuals<T>(call, image);
   const auto residuals = matrix_at<T>(call.residuals, image, call.clusters, call.channels);
   double squares = 0;
   for (std::int64_t k = 0; k < call.clusters; ++k) {
@@ -392,6 +472,7 @@ void normalize_residuals(const NetVlad& call, std::int64_t image) {
  */
 template <typename T>
 void normalize_residuals_backward(const NetVlad& call, std::int64_t image) {
+  refine_residuals<T>(call, image);
   const auto residuals = matrix_at<T>(call.residuals, image, call.clusters, call.channels);
   const auto dy = matrix_at<const T>(call.dy, image, call.clusters, call.channels);
   const auto centroids = matrix_at<const T>(call.centroids, 0, call.clusters, call.channels);
@@ -446,7 +527,7 @@ void descriptor_gradients(const Matrix<const T>& x, const T* scales, const Matri
 }
 
 template <typename T>
-void inputs_backward(const NetVlad& call, std::int64_t item) {
+void inputs_backward(Packing<T>& packing, const NetVlad& call, std::int64_t item) {
   const DescriptorBlock<T> block(call, item);
   const std::int64_t n = block.span.size();
   const auto dx = image_at<T>(call.dx, block.image, call.channels, call.length, call.layout)
@@ -463,7 +544,7 @@ void inputs_backward(const NetVlad& call, std::int64_t item) {
     for (std::int64_t t = 0; t < call.terms; ++t) own(t) *= norms;
   }
   const Matrix<const T> all = assignments;
-  multiply<T>(T(1), dresiduals.transposed(), all.block(0, 0, call.clusters, n), dx, false);
+  multiply<T>(packing, T(1), dresiduals.transposed(), all.block(0, 0, call.clusters, n), dx, false);
 
   if (call.hard) {
     for (std::int64_t t = 0; t < call.terms; ++t) {
@@ -474,7 +555,7 @@ void inputs_backward(const NetVlad& call, std::int64_t item) {
     // Gradients of the assignments; those of ghosts are 0, which the residuals do not depend on.
     Line<T> memory(call.clusters * n);
     const Matrix<T> da{memory.data(), call.clusters, n, n, true};
-    multiply<T>(T(1), dresiduals, block.x, da, false);
+    multiply<T>(packing, T(1), dresiduals, block.x, da, false);
     Line<T> inner = Line<T>::Zero(n);
     for_each_line(da, [&](std::int64_t k, auto row) {
       if (block.scales != nullptr) row *= line(block.scales, n);
@@ -490,7 +571,7 @@ void inputs_backward(const NetVlad& call, std::int64_t item) {
       gradient_sums[t] = own(t).sum();
     }
     const auto weights = matrix_at<const T>(call.weights, 0, call.terms, call.channels);
-    multiply<T>(T(1), weights.transposed(), all, dx, true);
+    multiply<T>(packing, T(1), weights.transposed(), all, dx, true);
   }
 
   if (block.scales != nullptr) {
@@ -500,7 +581,7 @@ void inputs_backward(const NetVlad& call, std::int64_t item) {
 }
 
 template <typename T>
-void parameters_backward(const NetVlad& call, std::int64_t item) {
+void parameters_backward(Packing<T>& packing, const NetVlad& call, std::int64_t item) {
   const Span channels = block_of(item, call.channels, kParameterBlock);
   const auto dweights =
       matrix_at<T>(call.dweights, 0, call.terms, call.channels).columns_of(channels);
@@ -516,7 +597,7 @@ void parameters_backward(const NetVlad& call, std::int64_t item) {
     const auto dscores = matrix_at<const T>(call.assignments, image, call.terms, call.length);
     const auto dresiduals = matrix_at<const T>(call.residuals, image, call.clusters, call.channels);
     if (!call.hard) {
-      multiply<T>(T(1), dscores, x.transposed().columns_of(channels), dweights, true);
+      multiply<T>(packing, T(1), dscores, x.transposed().columns_of(channels), dweights, true);
     }
     for (std::int64_t k = 0; k < call.clusters; ++k) {
       line(&dcentroids(k, channels.begin), channels.size()) -=
@@ -536,21 +617,22 @@ void parameters_backward(const NetVlad& call, std::int64_t item) {
 #define FEATUREPOOL_STEP(step, Call, compute)                                  \
   void step(const Call& call, Span items) {                                    \
     with_type(call, [&]<typename T>() {                                        \
+      [[maybe_unused]] Packing<T> packing;                                     \
       for (std::int64_t item = items.begin; item < items.end; ++item) compute; \
     });                                                                        \
   }
 FEATUREPOOL_STEP(bilinear_product, Bilinear,
-                 product_block<T>(call, item / blocks_per_product(call),
+                 product_block<T>(packing, call, item / blocks_per_product(call),
                                   item % blocks_per_product(call)))
 FEATUREPOOL_STEP(bilinear_normalize, Bilinear, normalize_product<T>(call, item))
 FEATUREPOOL_STEP(bilinear_normalize_backward, Bilinear, normalize_product_backward<T>(call, item))
-FEATUREPOOL_STEP(bilinear_inputs_backward, Bilinear, input_block<T>(call, item))
-FEATUREPOOL_STEP(netvlad_assign, NetVlad, assign<T>(call, item))
-FEATUREPOOL_STEP(netvlad_aggregate, NetVlad, aggregate<T>(call, item))
+FEATUREPOOL_STEP(bilinear_inputs_backward, Bilinear, input_block<T>(packing, call, item))
+FEATUREPOOL_STEP(netvlad_assign, NetVlad, assign<T>(packing, call, item))
+FEATUREPOOL_STEP(netvlad_aggregate, NetVlad, aggregate<T>(packing, call, item))
 FEATUREPOOL_STEP(netvlad_normalize, NetVlad, normalize_residuals<T>(call, item))
 FEATUREPOOL_STEP(netvlad_normalize_backward, NetVlad, normalize_residuals_backward<T>(call, item))
-FEATUREPOOL_STEP(netvlad_inputs_backward, NetVlad, inputs_backward<T>(call, item))
-FEATUREPOOL_STEP(netvlad_parameters_backward, NetVlad, parameters_backward<T>(call, item))
+FEATUREPOOL_STEP(netvlad_inputs_backward, NetVlad, inputs_backward<T>(packing, call, item))
+FEATUREPOOL_STEP(netvlad_parameters_backward, NetVlad, parameters_backward<T>(packing, call, item))
 #undef FEATUREPOOL_STEP
 
 }  // namespace featurepool::products::FEATUREPOOL_TIER

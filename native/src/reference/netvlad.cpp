@@ -103,9 +103,10 @@ void aggregate(const NetVlad& call, std::int64_t index) {
   const Image<T> image(call, index);
   for (std::int64_t k = 0; k < call.clusters; ++k) {
     for (std::int64_t d = 0; d < call.channels; ++d) {
-      double sum = -total(image.sums, k) * image.centroids(k, d);
+      double sum = 0;
       for (std::int64_t l = 0; l < call.length; ++l) {
-        sum += static_cast<double>(image.assignments(k, l)) * image.x(d, l);
+        // a (x s - c), with the scales s of descriptors that are normalised.
+        sum += image.assignments(k, l) * (image.x(d, l) - image.centroids(k, d) / image.scale(l));
       }
       image.residuals(k, d) = static_cast<T>(sum);
     }
