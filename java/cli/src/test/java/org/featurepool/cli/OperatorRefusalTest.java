@@ -1,12 +1,15 @@
 package org.featurepool.cli;
 
+import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import javax.imageio.ImageIO;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -117,6 +120,26 @@ class OperatorRefusalTest {
       delimiter = '|',
       textBlock =
           """
+          --op spp needs --levels=L,.. | floats.npy | --op spp
+          with 0; each must be at least 1 | floats.npy | --op spp --levels 1,0
+          do not give 3 bins along an input of 5 but 4; use adaptive bins | floats.npy | --op spp --levels 3,4 --bins sppnet
+          --bins is even; it is adaptive or sppnet | floats.npy | --op spp --levels 1 --bins even
+          --reducer is min; it is max or avg | floats.npy | --op spp --levels 1 --reducer min
+          must hold float32: save it as array.astype('float32') | x.npy | --op spp --levels 1
+          with --op spp an array has 2 (HW), 3 (CHW) or 4 (NCHW) | line.npy | --op spp --levels 1
+          --op spp-block needs --kernels=K,.. | floats.npy | --op spp-block
+          with 4; each must be odd | floats.npy | --op spp-block --kernels 5,4
+          """)
+  void pyramids(String fragment, String file, String options) throws IOException {
+    NpyFile.writeFloats(folder.resolve("line.npy"), new float[6], 6);
+    refuse(fragment, "pool", folder.resolve(file), options);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
           --op OP needs --regions=R.npy | --output 2,2
           --op OP needs --output=O,.. | --regions FOLDER/regions.npy
           --output 2 has 1 value; with --op OP it takes 2 | --regions FOLDER/regions.npy --output 2
@@ -215,5 +238,22 @@ class OperatorRefusalTest {
     int count = (int) Arrays.stream(extents).reduce(1, (a, b) -> a * b);
     Path file = folder.resolve(Arrays.toString(extents) + descr.charAt(2) + ".npy");
     return NpyFile.write(file, descr, false, extents, new byte[8 * count]);
+  }
+
+  @Test
+  void vectorsAreNoPictures() throws IOException {
+    Path picture = folder.resolve("picture.png");
+    ImageIO.write(new BufferedImage(8, 6, BufferedImage.TYPE_BYTE_GRAY), "png", picture.toFile());
+    Program.refuse(
+        folder,
+        "cannot hold vectors of 5 elements, which this operator gives: use .npy",
+        "pool",
+        picture,
+        "-o",
+        folder.resolve("y.png"),
+        "--op",
+        "spp",
+        "--levels",
+        "1,2");
   }
 }

@@ -17,7 +17,11 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.function.BiFunction;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -84,7 +88,18 @@ class OperatorTest {
   private static final long[] GLOBAL = nchw(N, C, 1, 1);
 
   private static List<Check> checks() {
-    return Stream.of(selections(), averages(), List.<Check>of()).flatMap(List::stream).toList();
+    return Stream.of(
+            selections(),
+            averages(),
+            powers(),
+            mixtures(),
+            pyramids(),
+            fractional(),
+            regions(),
+            unpoolings(),
+            products())
+        .flatMap(List::stream)
+        .toList();
   }
 
   private static List<Check> selections() {
@@ -165,6 +180,45 @@ class OperatorTest {
             "--op mixed --mode cat --output 4,5", "<f4", nchw(N, 2 * C, 4, 5), concatenated(BINS)),
         Check.of(
             "--op mixed --mode cat --global", "<f8", nchw(N, 2 * C, 1, 1), concatenated(WHOLE)));
+  }
+
+  private static Plain.Forward square(int bins, Plain.Reduction reduction) {
+    return reduce(Plain.bins(H, W, bins, bins), reduction);
+  }
+
+  /** The maxima of all windows of {@code size} at stride 1, padded so that none is lost. */
+  private static Plain.Forward same(int size) {
+    int pad = size / 2;
+    String options =
+        "--kernel %d,%d --stride 1,1 --pad %d,%d,%d,%d".formatted(size, size, pad, pad, pad, pad);
+    return reduce(Plain.taps(Case.of("NCHW", "2x3x9x11", options).oracle()), Plain::max);
+  }
+
+  private static List<Check> pyramids() {
+    Case sppnet = Case.of("NCHW", "2x3x9x11", "--kernel 5,6 --stride 4,5");
+    return List.of(
+        Check.of(
+            "--op spp --levels 1,2,4",
+            "<f4",
+            nchw(N, C * 21),
+            Plain.concatenated(
+                N, square(1, Plain::max), square(2, Plain::max), square(4, Plain::max))),
+        Check.of(
+            "--op spp --levels 3,1 --bins adaptive --reducer avg",
+            "<f4",
+            nchw(N, C * 10),
+            Plain.concatenated(N, square(3, Plain::mean), square(1, Plain::mean))),
+        Check.of(
+            "--op spp --levels 2,1 --bins sppnet --reducer max",
+            "<f4",
+            nchw(N, C * 5),
+            Plain.concatenated(
+                N, reduce(Plain.taps(sppnet.oracle()), Plain::max), square(1, Plain::max))),
+        Check.of(
+            "--op spp-block --kernels 3,5",
+            "<f4",
+            nchw(N, 3 * C, H, W),
+            Plain.concatenated(N, same(5), same(3), x -> x)));
   }
 
   private static final double[] SAMPLES = values(7, N * C * 2, 0, 1);
@@ -730,12 +784,22 @@ class OperatorTest {
     }
   }
 
+  /** The help lists every operator, and each is checked here. */
   @Test
-  void helpListsEveryOperatorWithItsOptions() {
+  void everyOperatorIsChecked() {
     String help = Program.run("pool", "--help").requireSuccess().out();
-    for (Check check : checks()) {
-      String name = check.options().split(" ")[1];
-      assertTrue(help.contains("\n  " + name + " "), name + " is not in: " + help);
-    }
+    String list = help.substring(help.indexOf("Operators, and what each takes:"));
+    Set<String> listed =
+        Pattern.compile("^  ([a-z-]+) +[a-zA-Z].*", Pattern.MULTILINE)
+            .matcher(list.substring(0, list.indexOf("\n\n")))
+            .results()
+            .map(line -> line.group(1))
+            .collect(Collectors.toCollection(TreeSet::new));
+    Set<String> checked =
+        checks().stream()
+            .map(check -> check.options().split(" ")[1])
+            .collect(Collectors.toCollection(TreeSet::new));
+    assertEquals(22, listed.size(), listed.toString());
+    assertEquals(listed, checked);
   }
 }

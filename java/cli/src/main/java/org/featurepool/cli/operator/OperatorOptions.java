@@ -13,7 +13,7 @@ import picocli.CommandLine.ParseResult;
 abstract class OperatorOptions implements IModelTransformer {
   private static final String OP = "--op";
   private static final int WIDTH = 79;
-  private static final String INDENT = " ".repeat(16);
+  private static final String INDENT = " ".repeat(17);
 
   /** For the command that writes further results of the forward pass. */
   static final class Forward extends OperatorOptions {
@@ -70,7 +70,7 @@ abstract class OperatorOptions implements IModelTransformer {
   private String[] footer(String... more) {
     StringBuilder text = new StringBuilder("\nOperators, and what each takes:\n");
     for (Operator operator : Operators.ALL) {
-      StringBuilder line = new StringBuilder("  %-13s ".formatted(operator.name()));
+      StringBuilder line = new StringBuilder("  %-14s ".formatted(operator.name()));
       line.append(operator.summary()).append(':');
       for (Option<?> option : operator.options().stream().filter(this::takes).toList()) {
         if (line.length() + 1 + option.name().length() > WIDTH) {

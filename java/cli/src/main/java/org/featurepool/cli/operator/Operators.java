@@ -30,6 +30,8 @@ final class Operators {
           new Average("global-avg", "averages of planes", Windows.WHOLE),
           new Lp("global-lp", "Lp norms of planes", Windows.WHOLE),
           new FractionalMax("fractional-max", "maxima of windows at random places"),
+          new SpatialPyramid("spp", "SPPNet's pyramid of bins"),
+          new SpatialPyramidBlock("spp-block", "YOLOv3's maxima of several windows, and the input"),
           new Roi("roi-pool", "maxima of the bins of regions"),
           new Aligned("roi-align", "samples in the bins of regions"),
           new MaxUnpooling("max-unpool", "elements back to where a mask says"),

@@ -136,6 +136,26 @@ final class Options {
           Path::of,
           "Instead of a seed: random numbers from 0, less than 1, of N x C x axes of the window.");
 
+  /** Levels of a pyramid. */
+  static final Option<Values> LEVELS =
+      Option.of("--levels", "L,..", Values::parse, "Bins per side of each level, such as 1,2,4.");
+
+  /** Rule of a pyramid's bins. */
+  static final Option<String> BINS =
+      Option.of(
+          "--bins",
+          "RULE",
+          Options::word,
+          "adaptive, or sppnet for the windows of SPPNet. Default: adaptive.");
+
+  /** What reduces a pyramid's bins. */
+  static final Option<String> REDUCER =
+      Option.of("--reducer", "R", Options::word, "max or avg. Default: max.");
+
+  /** Sizes of windows. */
+  static final Option<Values> KERNELS =
+      Option.of("--kernels", "K,..", Values::parse, "Odd sizes of windows, such as 5,9,13.");
+
   /** Regions of interest. */
   static final Option<Path> REGIONS =
       Option.of("--regions", "R.npy", Path::of, "Regions, R x 5: batch index, x1, y1, x2, y2.");

@@ -24,6 +24,12 @@ final class Types {
   /** Of positions. */
   static final Set<DType> POSITIONS = of(DType.I64, DType.I32);
 
+  /** Of spatial pyramids. */
+  static final Set<DType> F32 = of(DType.F32);
+
+  /** Of the block of several windows. */
+  static final Set<DType> F32_F16_U8 = of(DType.F32, DType.F16, DType.U8);
+
   private Types() {}
 
   private static Set<DType> of(DType first, DType... more) {
