@@ -192,63 +192,109 @@ void check_joined(SppBlock& call, const Buffer& joined, const Buffer& x, const B
   }
 }
 
+/** Refuses the first entry that is no position within a plane of `plane` elements. */
+void check_indices(const std::int32_t* mask, std::int64_t entries, std::int64_t plane) {
+  // A pass without branches over each block: the common answer is that all is well.
+  constexpr std::int64_t kBlock = 4096;
+  const auto last = static_cast<std::int32_t>(plane - 1);
+  for (std::int64_t begin = 0; begin < entries; begin += kBlock) {
+    const std::int64_t end = std::min(entries, begin + kBlock);
+    bool bad = false;
+    for (std::int64_t i = begin; i < end; ++i) bad |= mask[i] < FPOOL_MASK_NONE || mask[i] > last;
+    for (std::int64_t i = begin; bad && i < end; ++i) {
+      if (mask[i] >= FPOOL_MASK_NONE && mask[i] <= last) continue;
+      fail(FPOOL_ERROR_INDEX_OUT_OF_RANGE, "mask_data[", i, "] is ", mask[i],
+           "; it must be a position within the plane, 0 to ", last, ", or the mark of no position");
+    }
+  }
+}
+
+/** Taps along an axis that lie inside the input, of one window: `count` from `first` on. */
+struct Inside {
+  std::uint16_t first;
+  std::uint16_t count;
+
+  std::uint16_t first_of(std::int64_t) const { return first; }
+  std::uint16_t count_of(std::int64_t) const { return count; }
+};
+
+/** Those of many windows. */
+struct InsideEach {
+  std::vector<std::uint16_t> first;
+  std::vector<std::uint16_t> count;
+
+  explicit InsideEach(const Axis& axis) {
+    for (std::int64_t o = 0; o < axis.output; ++o) {
+      const Span taps = axis.taps(o);
+      first.push_back(static_cast<std::uint16_t>(taps.begin));
+      count.push_back(static_cast<std::uint16_t>(taps.size()));
+    }
+  }
+
+  std::uint16_t first_of(std::int64_t o) const { return first[static_cast<std::size_t>(o)]; }
+  std::uint16_t count_of(std::int64_t o) const { return count[static_cast<std::size_t>(o)]; }
+  Inside of(std::int64_t o) const { return {first_of(o), count_of(o)}; }
+};
+
+/**
+ * Checks compact entries of one kernel that follow one another, from entry `first_entry` of the
+ * mask on. Their windows have the taps of `row` along the columns; `columns` are those along rows.
+ */
+template <class Columns>
+void check_taps(const std::uint8_t* mask, std::int64_t first_entry, std::int64_t size,
+                std::int64_t kernel, Inside row, const Columns& columns) {
+  // Exact quotients of numbers up to 255 by kernels up to 15, in the 16 bits that lanes have.
+  const auto reciprocal = static_cast<std::uint32_t>((65536 + kernel - 1) / kernel);
+  const auto side = static_cast<std::uint16_t>(kernel);
+  const std::uint8_t* entries = mask + first_entry;
+  const auto is_bad = [&](std::int64_t i) {
+    const std::uint16_t tap = entries[i];
+    const auto tap_row = static_cast<std::uint16_t>((tap * reciprocal) >> 16);
+    const auto tap_column = static_cast<std::uint16_t>(tap - tap_row * side);
+    const auto below = static_cast<std::uint16_t>(tap_row - row.first);
+    const auto right = static_cast<std::uint16_t>(tap_column - columns.first_of(i));
+    const auto outside =
+        static_cast<std::uint16_t>(static_cast<std::uint16_t>(below >= row.count) |
+                                   static_cast<std::uint16_t>(right >= columns.count_of(i)));
+    const auto some = static_cast<std::uint16_t>(tap != FPOOL_MASK_NONE_COMPACT);
+    return static_cast<std::uint16_t>(outside & some);
+  };
+  // A pass without branches: the common answer is that all is well.
+  std::uint16_t bad = 0;
+  for (std::int64_t i = 0; i < size; ++i) bad = static_cast<std::uint16_t>(bad | is_bad(i));
+  for (std::int64_t i = 0; bad != 0 && i < size; ++i) {
+    if (is_bad(i) == 0) continue;
+    fail(FPOOL_ERROR_INDEX_OUT_OF_RANGE, "mask_data[", first_entry + i, "] is ",
+         static_cast<int>(entries[i]),
+         "; it must be the position of a tap inside the input, of the window's ", kernel * kernel,
+         ", or the mark of no position");
+  }
+}
+
 /** Checks that a block's mask names elements of the input only. */
 void check_positions(const SppBlock& call) {
-  const bool planar = call.layout == Layout::planar;
-  const std::int64_t entries = call.items() * call.plane() * call.pools();
-  const auto refuse_entry = [](std::int64_t entry, std::int64_t value, const char* limit,
-                               std::int64_t most) {
-    fail(FPOOL_ERROR_INDEX_OUT_OF_RANGE, "mask_data[", entry, "] is ", value, "; it must be ",
-         limit, most, ", or the mark of no position");
-  };
   if (call.mask_type == MaskType::plane_i32) {
-    const auto* mask = static_cast<const std::int32_t*>(call.mask);
-    for (std::int64_t i = 0; i < entries; ++i) {
-      if (mask[i] < FPOOL_MASK_NONE || mask[i] >= call.plane()) {
-        refuse_entry(i, mask[i], "a position within the plane, 0 to ", call.plane() - 1);
-      }
-    }
+    check_indices(static_cast<const std::int32_t*>(call.mask),
+                  call.items() * call.plane() * call.pools(), call.plane());
     return;
   }
   const auto* mask = static_cast<const std::uint8_t*>(call.mask);
-  // Entries of one kernel that follow one another at one position.
-  const std::int64_t run = planar ? 1 : call.channels;
-  std::int64_t entry = 0;
-  struct Tap {
-    std::int32_t h, w;
-  };
-  std::vector<std::vector<Tap>> taps;
-  for (const std::int64_t kernel : call.kernels) {
-    std::vector<Tap>& list = taps.emplace_back(256, Tap{-1, -1});
-    for (std::int64_t tap = 0; tap < kernel * kernel; ++tap) {
-      list[static_cast<std::size_t>(tap)] = {static_cast<std::int32_t>(tap / kernel),
-                                             static_cast<std::int32_t>(tap % kernel)};
-    }
-  }
-  const auto check_run = [&](std::size_t pool, const Span& rows, const Span& columns) {
-    for (std::int64_t c = 0; c < run; ++c, ++entry) {
-      const Tap at = taps[pool][mask[entry]];
-      const bool inside =
-          at.h >= rows.begin && at.h < rows.end && at.w >= columns.begin && at.w < columns.end;
-      if (!inside && mask[entry] != FPOOL_MASK_NONE_COMPACT) {
-        refuse_entry(entry, mask[entry], "the position of a tap inside the input, of the window's ",
-                     call.kernels[pool] * call.kernels[pool]);
-      }
-    }
-  };
-  std::vector<Geometry> windows;
+  std::vector<InsideEach> rows;
+  std::vector<InsideEach> columns;
   for (std::int64_t pool = 0; pool < call.pools(); ++pool) {
-    windows.push_back(call.geometry(pool, 1, 1));
+    const Geometry windows = call.geometry(pool, 1, 1);
+    rows.emplace_back(windows.h());
+    columns.emplace_back(windows.w());
   }
+  const std::size_t pools = call.kernels.size();
+  std::int64_t entry = 0;
   for (std::int64_t image = 0; image < call.batch; ++image) {
-    if (planar) {
-      for (std::size_t pool = 0; pool < windows.size(); ++pool) {
+    if (call.layout == Layout::planar) {
+      for (std::size_t pool = 0; pool < pools; ++pool) {
         for (std::int64_t c = 0; c < call.channels; ++c) {
-          for (std::int64_t h = 0; h < call.height; ++h) {
-            const Span rows = windows[pool].h().taps(h);
-            for (std::int64_t w = 0; w < call.width; ++w) {
-              check_run(pool, rows, windows[pool].w().taps(w));
-            }
+          for (std::int64_t h = 0; h < call.height; ++h, entry += call.width) {
+            check_taps(mask, entry, call.width, call.kernels[pool], rows[pool].of(h),
+                       columns[pool]);
           }
         }
       }
@@ -256,8 +302,9 @@ void check_positions(const SppBlock& call) {
     }
     for (std::int64_t h = 0; h < call.height; ++h) {
       for (std::int64_t w = 0; w < call.width; ++w) {
-        for (std::size_t pool = 0; pool < windows.size(); ++pool) {
-          check_run(pool, windows[pool].h().taps(h), windows[pool].w().taps(w));
+        for (std::size_t pool = 0; pool < pools; ++pool, entry += call.channels) {
+          check_taps(mask, entry, call.channels, call.kernels[pool], rows[pool].of(h),
+                     columns[pool].of(w));
         }
       }
     }
@@ -307,14 +354,7 @@ fpool_status fpool_spp_backward(const fpool_tensor* dy, const void* dy_data,
     call.input = static_cast<const float*>(dy_data);
     call.output = dx_data;
     call.mask = static_cast<std::int32_t*>(const_cast<void*>(mask_data));
-    const std::int64_t entries = with_mask ? call.batch() * call.length() : 0;
-    for (std::int64_t i = 0; i < entries; ++i) {
-      if (call.mask[i] < FPOOL_MASK_NONE || call.mask[i] >= call.plane()) {
-        fail(FPOOL_ERROR_INDEX_OUT_OF_RANGE, "mask_data[", i, "] is ", call.mask[i],
-             "; it must be a position within the plane, 0 to ", call.plane() - 1,
-             ", or the mark of no position");
-      }
-    }
+    if (with_mask) check_indices(call.mask, call.batch() * call.length(), call.plane());
     dispatch::run(call);
   });
 }

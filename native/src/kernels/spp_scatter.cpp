@@ -12,11 +12,16 @@
 namespace featurepool {
 namespace {
 
-// Channels of an interleaved image that one work item takes: a cache line of f32 gradients.
+// Planes that one work item takes of a planar image: neighbouring windows often add to the same
+// element, each addition waiting for the one before it; several planes in turn have as many such
+// chains at a time.
+constexpr std::int64_t kPlanes = 4;
+
+// Channels that one takes of an interleaved image: a cache line of f32 gradients.
 constexpr std::int64_t kChannels = 16;
 
 std::int64_t channels_per_item(const SppBlock& b) {
-  return b.layout == Layout::planar ? 1 : std::min(kChannels, b.channels);
+  return std::min(b.layout == Layout::planar ? kPlanes : kChannels, b.channels);
 }
 
 std::int64_t items_per_image(const SppBlock& b) {
@@ -27,44 +32,98 @@ std::int64_t items_per_image(const SppBlock& b) {
 /** Neighbouring channels of one image in a tensor of some groups of its channels. */
 template <typename T>
 struct Strip {
-  T* data;             ///< the first of them at the first position
-  std::int64_t pitch;  ///< elements between positions
-  std::int64_t group;  ///< elements between groups
+  T* data;               ///< the first of them at the first position
+  std::int64_t pitch;    ///< elements between positions
+  std::int64_t channel;  ///< elements between channels
+  std::int64_t group;    ///< elements between groups
 
   Strip(const SppBlock& b, T* tensor, std::int64_t groups, std::int64_t image, std::int64_t first)
       : data(tensor + image * groups * b.channels * b.plane()),
         pitch(b.layout == Layout::planar ? 1 : groups * b.channels),
-        group(b.layout == Layout::planar ? b.channels * b.plane() : b.channels) {
-    data += b.layout == Layout::planar ? first * b.plane() : first;
+        channel(b.layout == Layout::planar ? b.plane() : 1),
+        group(b.channels * channel) {
+    data += first * channel;
+  }
+
+  T& at(std::int64_t position, std::int64_t c) const {
+    return data[position * pitch + c * channel];
+  }
+
+  /** The same channels of another group. */
+  Strip in_group(std::int64_t index) const {
+    Strip strip = *this;
+    strip.data += index * group;
+    return strip;
   }
 };
 
-/** Positions in the plane from compact entries: from that of the window's centre. */
-std::array<std::int64_t, 256> offsets_of(std::int64_t kernel, std::int64_t width) {
-  std::array<std::int64_t, 256> offsets{};
-  for (std::int64_t tap = 0; tap < std::min<std::int64_t>(kernel * kernel, 256); ++tap) {
-    offsets[static_cast<std::size_t>(tap)] =
-        (tap / kernel - kernel / 2) * width + tap % kernel - kernel / 2;
+/** Where the entries of one max pool's mask point to. */
+template <typename Entry>
+class Positions {
+ public:
+  Positions(const SppBlock& b, std::int64_t kernel) {
+    if constexpr (kCompact) {
+      for (std::int64_t tap = 0; tap < std::min<std::int64_t>(kernel * kernel, 256); ++tap) {
+        offsets_[static_cast<std::size_t>(tap)] =
+            (tap / kernel - kernel / 2) * b.width + tap % kernel - kernel / 2;
+      }
+    }
   }
-  return offsets;
+
+  static bool is_none(Entry entry) {
+    return entry == (kCompact ? FPOOL_MASK_NONE_COMPACT : FPOOL_MASK_NONE);
+  }
+
+  /** The position in the plane that the entry of output `i` names. */
+  std::int64_t at(std::int64_t i, Entry entry) const {
+    if constexpr (kCompact) return i + offsets_[entry];
+    return entry;
+  }
+
+ private:
+  static constexpr bool kCompact = std::is_same_v<Entry, std::uint8_t>;
+  std::array<std::int64_t, kCompact ? 256 : 1> offsets_{};  ///< from the window's centre
+};
+
+/** Adds the gradients of one max pool to `sums`. */
+template <typename T, typename Sum, typename Entry>
+void scatter(const SppBlock& b, const Positions<Entry>& positions, std::int64_t channels,
+             const Strip<const T>& dy, const Strip<const Entry>& mask, const Strip<Sum>& sums) {
+  const std::int64_t plane = b.plane();
+  if (b.layout == Layout::planar && channels == kPlanes) {
+    for (std::int64_t i = 0; i < plane; ++i) {
+      for (std::int64_t c = 0; c < kPlanes; ++c) {
+        const Entry entry = mask.data[c * plane + i];
+        if (positions.is_none(entry)) continue;
+        sums.data[c * plane + positions.at(i, entry)] += static_cast<Sum>(dy.data[c * plane + i]);
+      }
+    }
+    return;
+  }
+  for (std::int64_t i = 0; i < plane; ++i) {
+    for (std::int64_t c = 0; c < channels; ++c) {
+      const Entry entry = mask.at(i, c);
+      if (positions.is_none(entry)) continue;
+      sums.at(positions.at(i, entry), c) += static_cast<Sum>(dy.at(i, c));
+    }
+  }
 }
 
-/** Adds the gradients of one max pool, `channels` at a time, to `sums`. */
-template <typename T, typename Sum, typename Entry>
-void scatter(const SppBlock& b, std::int64_t kernel, std::int64_t channels, const T* dy,
-             std::int64_t dy_pitch, const Entry* mask, std::int64_t mask_pitch, Sum* sums,
-             std::int64_t sums_pitch) {
-  constexpr bool kCompact = std::is_same_v<Entry, std::uint8_t>;
-  std::array<std::int64_t, 256> offsets{};
-  if constexpr (kCompact) offsets = offsets_of(kernel, b.width);
-  for (std::int64_t i = 0; i < b.plane(); ++i) {
+/** Copies channels of one image, in the order of the memory. */
+template <typename From, typename To>
+void convert(const SppBlock& b, std::int64_t channels, const Strip<From>& from,
+             const Strip<To>& to) {
+  using Element = std::remove_const_t<To>;
+  if (b.layout == Layout::planar) {
     for (std::int64_t c = 0; c < channels; ++c) {
-      const Entry entry = mask[i * mask_pitch + c];
-      if (entry == (kCompact ? FPOOL_MASK_NONE_COMPACT : FPOOL_MASK_NONE)) continue;
-      std::int64_t at = entry;
-      if constexpr (kCompact) at = i + offsets[entry];
-      sums[at * sums_pitch + c] += static_cast<Sum>(dy[i * dy_pitch + c]);
+      for (std::int64_t i = 0; i < b.plane(); ++i) {
+        to.at(i, c) = static_cast<Element>(from.at(i, c));
+      }
     }
+    return;
+  }
+  for (std::int64_t i = 0; i < b.plane(); ++i) {
+    for (std::int64_t c = 0; c < channels; ++c) to.at(i, c) = static_cast<Element>(from.at(i, c));
   }
 }
 
@@ -81,37 +140,28 @@ void run(const SppBlock& b, Span items) {
     const std::int64_t channels = std::min(most, b.channels - first);
     const Strip<const T> dy(b, static_cast<const T*>(b.input), b.groups(), image, first);
     const Strip<T> dx(b, static_cast<T*>(b.output), 1, image, first);
-    Sum* sums = scratch.get();
-    std::int64_t pitch = channels;
-    if constexpr (!kHalf) {
-      sums = dx.data;
-      pitch = dx.pitch;
-    }
-    const T* straight = dy.data + b.pools() * dy.group;
-    for (std::int64_t i = 0; i < b.plane(); ++i) {
-      for (std::int64_t c = 0; c < channels; ++c) {
-        sums[i * pitch + c] = static_cast<Sum>(straight[i * dy.pitch + c]);
-      }
-    }
-    const auto pools = [&]<typename Entry>(const Entry* entries) {
+    const auto pools = [&]<typename Entry>(const Entry* entries, const Strip<Sum>& sums) {
       const Strip<const Entry> mask(b, entries, b.pools(), image, first);
+      convert(b, channels, dy.in_group(b.pools()), sums);
       for (std::int64_t group = 0; group < b.pools(); ++group) {
-        scatter<T>(b, b.kernels[static_cast<std::size_t>(group)], channels,
-                   dy.data + group * dy.group, dy.pitch, mask.data + group * mask.group, mask.pitch,
-                   sums, pitch);
+        const Positions<Entry> positions(b, b.kernels[static_cast<std::size_t>(group)]);
+        scatter<T>(b, positions, channels, dy.in_group(group), mask.in_group(group), sums);
       }
     };
-    if (b.mask_type == MaskType::position_u8) {
-      pools(static_cast<const std::uint8_t*>(b.mask));
-    } else {
-      pools(static_cast<const std::int32_t*>(b.mask));
-    }
-    if constexpr (kHalf) {
-      for (std::int64_t i = 0; i < b.plane(); ++i) {
-        for (std::int64_t c = 0; c < channels; ++c) {
-          dx.data[i * dx.pitch + c] = static_cast<T>(sums[i * pitch + c]);
-        }
+    const auto add_up = [&](const Strip<Sum>& sums) {
+      if (b.mask_type == MaskType::position_u8) {
+        pools(static_cast<const std::uint8_t*>(b.mask), sums);
+      } else {
+        pools(static_cast<const std::int32_t*>(b.mask), sums);
       }
+    };
+    if constexpr (kHalf) {
+      Strip<Sum> sums(b, scratch.get(), 1, 0, 0);
+      if (b.layout == Layout::interleaved) sums.pitch = channels;
+      add_up(sums);
+      convert(b, channels, sums, dx);
+    } else {
+      add_up(dx);
     }
   }
 }
