@@ -48,7 +48,7 @@ double number(std::uint16_t half) { return from_half(half); }
 double number(std::uint8_t byte) { return byte; }
 double number(std::int32_t position) { return position; }
 
-/** Ties, signed zeros, infinities and NaNs of several payloads, or ordinary numbers. */
+/** Ties, signed zeros, infinities and quiet NaNs of several payloads, or ordinary numbers. */
 void fill(std::vector<float>& values, Random& random, bool special) {
   constexpr std::array<std::uint32_t, 8> kSpecial = {0x00000000, 0x80000000, 0x7f800000,
                                                      0xff800000, 0x7fc00001, 0xffc00002,
@@ -62,7 +62,7 @@ void fill(std::vector<float>& values, Random& random, bool special) {
 }
 void fill(std::vector<std::uint16_t>& values, Random& random, bool special) {
   constexpr std::array<std::uint16_t, 8> kSpecial = {0x0000, 0x8000, 0x7c00, 0xfc00,
-                                                     0x7e01, 0xfe02, 0x7c07, 0xffff};
+                                                     0x7e01, 0xfe02, 0x7e07, 0xffff};
   for (std::uint16_t& value : values) {
     value = to_half(static_cast<float>(random.between(-3, 3)));
     if (!special)

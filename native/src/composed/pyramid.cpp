@@ -1,5 +1,5 @@
 // Spatial pyramids, made of the poolings of their levels: all levels of some planes one after the
-// other, while the planes are in the caches.
+// other, while the planes are in the caches. Gradients take all levels at once.
 
 #include <algorithm>
 #include <cstdint>
@@ -13,6 +13,9 @@ namespace {
 
 // Elements of x that one item takes: with their gradients they fit the second-level cache.
 constexpr std::int64_t kItemElements = 16384;
+
+// Channels of an interleaved image whose gradients of means are spread side by side.
+constexpr std::int64_t kLanes = 64;
 
 /** The channels of planar images that one item takes; an interleaved image cannot be parted. */
 std::int64_t channels_per_item(const Pyramid& p) {
@@ -98,31 +101,14 @@ class Item {
     dispatch::run_here(call);
   }
 
+  /**
+   * Spreads the gradients of all levels at once: every row of bins gives a line of what each of its
+   * columns gets, and every row of the planes is the sum of the lines of those that hold it.
+   */
   void spread() {
-    const std::int64_t elements = channels_ * p_.plane();
-    float* dx = static_cast<float*>(p_.output) + planes();
-    std::int64_t from = image_ * p_.length();
-    for (std::size_t i = 0; i < p_.levels.size(); ++i) {
-      const Geometry& level = p_.levels[i];
-      const std::int64_t size = level.output_plane();
-      const float* dy = p_.input + from + first_ * size;
-      Pooling call = pooling(level, Operation::avg_backward);
-      if (p_.layout == Layout::planar) {
-        call.input = dy;
-      } else {
-        float* turned = room(values_, channels_ * size);
-        turn(dy, channels_, size, turned);
-        call.input = turned;
-      }
-      // The first level needs no sum.
-      call.output = i == 0 ? dx : room(level_gradient_, elements);
-      dispatch::run_here(call);
-      if (i > 0) {
-        for (std::int64_t e = 0; e < elements; ++e) {
-          dx[e] += level_gradient_[static_cast<std::size_t>(e)];
-        }
-      }
-      from += p_.channels() * size;
+    const std::int64_t block = p_.layout == Layout::planar ? 1 : std::min(kLanes, channels_);
+    for (std::int64_t c = 0; c < channels_; c += block) {
+      spread(first_ + c, std::min(block, channels_ - c));
     }
   }
 
@@ -140,6 +126,65 @@ class Item {
 
   /** First element of the item's planes in tensors like x. */
   std::int64_t planes() const { return (image_ * p_.channels() + first_) * p_.plane(); }
+
+  /** spread() of some channels, those of an interleaved position side by side. */
+  void spread(std::int64_t first, std::int64_t channels) {
+    const std::int64_t height = p_.levels[0].h().input;
+    const std::int64_t width = p_.levels[0].w().input;
+    const std::int64_t size = width * channels;
+    std::int64_t count = 0;
+    for (const Geometry& level : p_.levels) count += level.h().output;
+    float* lines = room(values_, count * size);
+    std::fill_n(lines, count * size, 0.0f);
+    const float* dy = p_.input + image_ * p_.length();
+    float* line = lines;
+    for (const Geometry& level : p_.levels) {
+      const Axis& h = level.h();
+      const Axis& w = level.w();
+      for (std::int64_t i = 0; i < h.output; ++i, line += size) {
+        for (std::int64_t j = 0; j < w.output; ++j) {
+          const auto elements = static_cast<float>(h.taps(i).size() * w.taps(j).size());
+          const float* bin = dy + first * level.output_plane() + i * w.output + j;
+          float* to = line + w.start(j) * channels;
+          for (std::int64_t c = 0; c < channels; ++c) {
+            const float share = bin[c * level.output_plane()] / elements;
+            for (std::int64_t x = 0; x < w.taps(j).size(); ++x) to[x * channels + c] += share;
+          }
+        }
+      }
+      dy += p_.channels() * level.output_plane();
+    }
+    const bool planar = p_.layout == Layout::planar;
+    // An image's channels that do not fill its positions leave gaps between its runs.
+    const std::int64_t runs = planar || channels == p_.channels() ? 1 : width;
+    const std::int64_t run = size / runs;
+    float* dx = static_cast<float*>(p_.output) + image_ * p_.channels() * p_.plane() +
+                (planar ? first * p_.plane() : first);
+    const std::int64_t pitch = planar ? width : width * p_.channels();
+    for (std::int64_t y = 0; y < height; ++y, dx += pitch) {
+      held_.clear();
+      line = lines;
+      for (const Geometry& level : p_.levels) {
+        const Span rows = level.h().covering(y);
+        for (std::int64_t i = rows.begin; i < rows.end; ++i) held_.push_back(line + i * size);
+        line += level.h().output * size;
+      }
+      for (std::int64_t r = 0; r < runs; ++r) add_lines(r * run, run, dx + r * p_.channels());
+    }
+  }
+
+  /** Sums the lines held of a row, over elements [from, from + size). */
+  void add_lines(std::int64_t from, std::int64_t size, float* to) const {
+    if (held_.empty()) {
+      std::fill_n(to, size, 0.0f);
+      return;
+    }
+    std::copy_n(held_[0] + from, size, to);
+    for (std::size_t i = 1; i < held_.size(); ++i) {
+      const float* line = held_[i] + from;
+      for (std::int64_t x = 0; x < size; ++x) to[x] += line[x];
+    }
+  }
 
   template <typename T>
   static T* room(std::vector<T>& memory, std::int64_t size) {
@@ -164,7 +209,7 @@ class Item {
   std::int64_t channels_ = 0;
   std::vector<float> values_;
   std::vector<std::int32_t> positions_;
-  std::vector<float> level_gradient_;
+  std::vector<const float*> held_;
 };
 
 void Forward(const Pyramid& p, Span items) {
