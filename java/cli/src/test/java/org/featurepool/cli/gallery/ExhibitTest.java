@@ -9,6 +9,8 @@ import java.awt.image.BufferedImage;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.lang.foreign.Arena;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Base64;
 import java.util.List;
@@ -96,6 +98,14 @@ class ExhibitTest {
             "BilinearPool",
             "NetVlad");
     assertEquals(operators, exhibits().stream().map(Exhibit::api).collect(Collectors.toSet()));
+  }
+
+  @ParameterizedTest
+  @MethodSource("exhibits")
+  void namesADocument(Exhibit exhibit) {
+    // Tests run in the folder of their module.
+    Path document = Path.of("../../docs/operators", exhibit.document() + ".md");
+    assertTrue(Files.isRegularFile(document), document::toString);
   }
 
   @Test
