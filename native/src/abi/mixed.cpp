@@ -20,6 +20,9 @@ Mix mix_of(const double* alpha, std::int64_t count, const Geometry& geometry) {
 constexpr const char* kJoined =
     "the averages of all channels and then the maxima, of this window over the input";
 
+/** One channel is joined to another, so the layout matters even there. */
+Layout joined_layout(const fpool_tensor& x) { return static_cast<Layout>(x.layout); }
+
 Extents joined_extents(const Geometry& geometry, int spatial_rank) {
   Extents extents = output_extents(geometry, spatial_rank);
   if (__builtin_mul_overflow(extents[1], 2, &extents[1])) {
@@ -71,7 +74,8 @@ fpool_status fpool_mixed_cat_forward(const fpool_tensor* x, const void* x_data,
     const Buffer input{"x", x, x_data};
     check_buffer(input);
     check_dtype(input, {FPOOL_F32, FPOOL_F64});
-    const auto pooling = make_pooling(Operation::mixed_forward, *x, window);
+    auto pooling = make_pooling(Operation::mixed_forward, *x, window);
+    pooling.layout = joined_layout(*x);
     forward_into(pooling, input, {"y", y, y_data},
                  joined_extents(pooling.geometry, x->spatial_rank), kJoined);
   });
@@ -86,6 +90,7 @@ fpool_status fpool_mixed_cat_backward(const fpool_tensor* x, const void* x_data,
     check_buffer(gradient);
     check_dtype(gradient, {FPOOL_F32, FPOOL_F64});
     auto pooling = make_pooling(Operation::mixed_backward, *dx, window);
+    pooling.layout = joined_layout(*dx);
     add_input(pooling, {"x", x, x_data}, gradient);
     backward_from(pooling, {"dy", dy, dy_data}, gradient,
                   joined_extents(pooling.geometry, dx->spatial_rank), kJoined);
