@@ -199,8 +199,12 @@ void check_indices(const std::int32_t* mask, std::int64_t entries, std::int64_t 
   const auto last = static_cast<std::int32_t>(plane - 1);
   for (std::int64_t begin = 0; begin < entries; begin += kBlock) {
     const std::int64_t end = std::min(entries, begin + kBlock);
-    bool bad = false;
-    for (std::int64_t i = begin; i < end; ++i) bad |= mask[i] < FPOOL_MASK_NONE || mask[i] > last;
+    // The mark of no position, -1, becomes 0, and whatever is less becomes large.
+    std::uint32_t most = 0;
+    for (std::int64_t i = begin; i < end; ++i) {
+      most = std::max(most, static_cast<std::uint32_t>(mask[i]) + 1);
+    }
+    const bool bad = most > static_cast<std::uint32_t>(last) + 1;
     for (std::int64_t i = begin; bad && i < end; ++i) {
       if (mask[i] >= FPOOL_MASK_NONE && mask[i] <= last) continue;
       fail(FPOOL_ERROR_INDEX_OUT_OF_RANGE, "mask_data[", i, "] is ", mask[i],

@@ -28,10 +28,46 @@ std::int64_t items_per_image(const Pyramid& p) {
   return (p.channels() + channels - 1) / channels;
 }
 
+/** A bin of a level. */
+struct Bin {
+  std::int64_t index;  ///< in the level's part of a channel
+  Span rows;
+  Span columns;
+  float elements;
+};
+
+/** What all planes of a pyramid have in common. */
+struct Plan {
+  std::vector<std::vector<Bin>> bins;  ///< of each level, row by row
+  /** For every row of a plane, the rows of bins that hold it, counted through all levels. */
+  std::vector<std::vector<std::int64_t>> holders;
+  std::int64_t lines = 0;  ///< rows of bins of all levels
+
+  explicit Plan(const Pyramid& p) : holders(static_cast<std::size_t>(p.levels[0].h().input)) {
+    for (const Geometry& level : p.levels) {
+      const Axis& h = level.h();
+      const Axis& w = level.w();
+      std::vector<Bin>& list = bins.emplace_back();
+      for (std::int64_t i = 0; i < h.output; ++i) {
+        const Span rows{h.start(i), h.start(i) + h.taps(i).size()};
+        for (std::int64_t y = rows.begin; y < rows.end; ++y) {
+          holders[static_cast<std::size_t>(y)].push_back(lines + i);
+        }
+        for (std::int64_t j = 0; j < w.output; ++j) {
+          const Span columns{w.start(j), w.start(j) + w.taps(j).size()};
+          list.push_back(
+              {i * w.output + j, rows, columns, static_cast<float>(rows.size() * columns.size())});
+        }
+      }
+      lines += h.output;
+    }
+  }
+};
+
 /** Some channels of one image, and what all items of a thread share: the working memory. */
 class Item {
  public:
-  explicit Item(const Pyramid& p) : p_(p), per_image_(items_per_image(p)) {}
+  explicit Item(const Pyramid& p) : p_(p), plan_(p), per_image_(items_per_image(p)) {}
 
   void move_to(std::int64_t index) {
     const std::int64_t channels = channels_per_item(p_);
@@ -42,20 +78,23 @@ class Item {
 
   void forward() {
     std::int64_t from = image_ * p_.length();
-    for (const Geometry& level : p_.levels) {
+    for (std::size_t i = 0; i < p_.levels.size(); ++i) {
+      const Geometry& level = p_.levels[i];
       Pooling call = pooling(level, p_.average ? Operation::avg_forward : Operation::max_forward);
       call.input = p_.input + planes();
       const std::int64_t size = level.output_plane();
       float* y = static_cast<float*>(p_.output) + from + first_ * size;
       std::int32_t* mask = p_.mask == nullptr ? nullptr : p_.mask + from + first_ * size;
-      if (mask != nullptr) call.mask_type = MaskType::plane_i32;
       if (p_.layout == Layout::planar) {
         call.output = y;
-        call.mask = mask;
         dispatch::run_here(call);
+        if (mask != nullptr) locate(plan_.bins[i], y, mask);
       } else {
         call.output = room(values_, channels_ * size);
-        if (mask != nullptr) call.mask = room(positions_, channels_ * size);
+        if (mask != nullptr) {
+          call.mask_type = MaskType::plane_i32;
+          call.mask = room(positions_, channels_ * size);
+        }
         dispatch::run_here(call);
         turn(values_.data(), size, channels_, y);
         if (mask != nullptr) turn(positions_.data(), size, channels_, mask);
@@ -64,41 +103,25 @@ class Item {
     }
   }
 
-  /**
-   * Routes the gradients of all levels at once: to whom positions in the plane are given, a pyramid
-   * is a pooling whose every window is the whole plane.
-   */
+  /** Routes the gradients of all levels at once: their positions are those of the same planes. */
   void route() {
-    const std::int64_t bins = p_.bins();
-    const std::int64_t size = channels_ * bins;
+    float* dx = static_cast<float*>(p_.output) + planes();
+    std::fill_n(dx, channels_ * p_.plane(), 0.0f);
     const bool planar = p_.layout == Layout::planar;
-    float* dy = room(values_, size);
-    std::int32_t* mask = room(positions_, size);
+    const std::int64_t pitch = planar ? 1 : channels_;
+    const std::int64_t channel = planar ? p_.plane() : 1;
     std::int64_t from = image_ * p_.length();
-    std::int64_t before = 0;
     for (const Geometry& level : p_.levels) {
       const std::int64_t count = level.output_plane();
+      const float* dy = p_.input + from + first_ * count;
+      const std::int32_t* mask = p_.mask + from + first_ * count;
       for (std::int64_t c = 0; c < channels_; ++c) {
-        const std::int64_t at = from + (first_ + c) * count;
-        for (std::int64_t i = 0; i < count; ++i) {
-          const std::int64_t to = planar ? c * bins + before + i : (before + i) * channels_ + c;
-          dy[to] = p_.input[at + i];
-          mask[to] = p_.mask[at + i];
+        for (std::int64_t i = 0; i < count; ++i, ++dy, ++mask) {
+          if (*mask >= 0) dx[*mask * pitch + c * channel] += *dy;
         }
       }
       from += p_.channels() * count;
-      before += count;
     }
-    Geometry windows;
-    windows.set_bins(Geometry::H, p_.levels[0].h().input, {{0, p_.levels[0].h().input}});
-    const Span row{0, p_.levels[0].w().input};
-    windows.set_bins(Geometry::W, row.end, std::vector<Span>(static_cast<std::size_t>(bins), row));
-    Pooling call = pooling(windows, Operation::route_backward);
-    call.input = dy;
-    call.mask = mask;
-    call.mask_type = MaskType::plane_i32;
-    call.output = static_cast<float*>(p_.output) + planes();
-    dispatch::run_here(call);
   }
 
   /**
@@ -127,61 +150,99 @@ class Item {
   /** First element of the item's planes in tensors like x. */
   std::int64_t planes() const { return (image_ * p_.channels() + first_) * p_.plane(); }
 
+  /** Finds the maxima of planar bins where they are: the first equal element, or the last NaN. */
+  void locate(const std::vector<Bin>& bins, const float* maxima, std::int32_t* mask) const {
+    const float* plane = p_.input + planes();
+    const std::int64_t width = p_.levels[0].w().input;
+    for (std::int64_t c = 0; c < channels_; ++c, plane += p_.plane()) {
+      for (const Bin& bin : bins) {
+        *mask++ = static_cast<std::int32_t>(find(plane, width, bin, *maxima++));
+      }
+    }
+  }
+
+  static std::int64_t find(const float* plane, std::int64_t width, const Bin& bin, float maximum) {
+    const bool nan = maximum != maximum;
+    for (std::int64_t i = 0; i < bin.rows.size(); ++i) {
+      const std::int64_t y = nan ? bin.rows.end - 1 - i : bin.rows.begin + i;
+      const float* row = plane + y * width;
+      // Whole rows without branches, which lanes can do; then the one that has it.
+      int holds = 0;
+      if (nan) {
+        for (std::int64_t x = bin.columns.begin; x < bin.columns.end; ++x)
+          holds |= row[x] != row[x];
+      } else {
+        for (std::int64_t x = bin.columns.begin; x < bin.columns.end; ++x) {
+          holds |= row[x] == maximum;
+        }
+      }
+      if (holds == 0) continue;
+      if (nan) {
+        std::int64_t x = bin.columns.end - 1;
+        while (row[x] == row[x]) --x;
+        return y * width + x;
+      }
+      return y * width + (std::find(row + bin.columns.begin, row + bin.columns.end, maximum) - row);
+    }
+    return FPOOL_MASK_NONE;
+  }
+
   /** spread() of some channels, those of an interleaved position side by side. */
   void spread(std::int64_t first, std::int64_t channels) {
-    const std::int64_t height = p_.levels[0].h().input;
     const std::int64_t width = p_.levels[0].w().input;
     const std::int64_t size = width * channels;
-    std::int64_t count = 0;
-    for (const Geometry& level : p_.levels) count += level.h().output;
-    float* lines = room(values_, count * size);
-    std::fill_n(lines, count * size, 0.0f);
+    float* lines = room(values_, plan_.lines * size);
+    std::fill_n(lines, plan_.lines * size, 0.0f);
     const float* dy = p_.input + image_ * p_.length();
     float* line = lines;
-    for (const Geometry& level : p_.levels) {
-      const Axis& h = level.h();
-      const Axis& w = level.w();
-      for (std::int64_t i = 0; i < h.output; ++i, line += size) {
-        for (std::int64_t j = 0; j < w.output; ++j) {
-          const auto elements = static_cast<float>(h.taps(i).size() * w.taps(j).size());
-          const float* bin = dy + first * level.output_plane() + i * w.output + j;
-          float* to = line + w.start(j) * channels;
-          for (std::int64_t c = 0; c < channels; ++c) {
-            const float share = bin[c * level.output_plane()] / elements;
-            for (std::int64_t x = 0; x < w.taps(j).size(); ++x) to[x * channels + c] += share;
+    for (std::size_t i = 0; i < p_.levels.size(); ++i) {
+      const Geometry& level = p_.levels[i];
+      const std::int64_t count = level.output_plane();
+      for (const Bin& bin : plan_.bins[i]) {
+        float* to = line + bin.index / level.w().output * size;
+        for (std::int64_t c = 0; c < channels; ++c) {
+          const float share = dy[(first + c) * count + bin.index] / bin.elements;
+          for (std::int64_t x = bin.columns.begin; x < bin.columns.end; ++x) {
+            to[x * channels + c] += share;
           }
         }
       }
-      dy += p_.channels() * level.output_plane();
+      line += level.h().output * size;
+      dy += p_.channels() * count;
     }
     const bool planar = p_.layout == Layout::planar;
-    // An image's channels that do not fill its positions leave gaps between its runs.
+    // Some channels of an interleaved image have those of others between them.
     const std::int64_t runs = planar || channels == p_.channels() ? 1 : width;
     const std::int64_t run = size / runs;
     float* dx = static_cast<float*>(p_.output) + image_ * p_.channels() * p_.plane() +
                 (planar ? first * p_.plane() : first);
     const std::int64_t pitch = planar ? width : width * p_.channels();
-    for (std::int64_t y = 0; y < height; ++y, dx += pitch) {
-      held_.clear();
-      line = lines;
-      for (const Geometry& level : p_.levels) {
-        const Span rows = level.h().covering(y);
-        for (std::int64_t i = rows.begin; i < rows.end; ++i) held_.push_back(line + i * size);
-        line += level.h().output * size;
+    const std::vector<std::int64_t>* before = nullptr;
+    for (const std::vector<std::int64_t>& holders : plan_.holders) {
+      const bool same = before != nullptr && *before == holders;
+      for (std::int64_t r = 0; r < runs; ++r) {
+        float* to = dx + r * p_.channels();
+        if (same) {
+          std::copy_n(to - pitch, run, to);
+        } else {
+          add_lines(holders, lines + r * run, size, run, to);
+        }
       }
-      for (std::int64_t r = 0; r < runs; ++r) add_lines(r * run, run, dx + r * p_.channels());
+      before = &holders;
+      dx += pitch;
     }
   }
 
-  /** Sums the lines held of a row, over elements [from, from + size). */
-  void add_lines(std::int64_t from, std::int64_t size, float* to) const {
-    if (held_.empty()) {
+  /** The sum of some of the lines at `from`, `pitch` apart. */
+  static void add_lines(const std::vector<std::int64_t>& some, const float* from,
+                        std::int64_t pitch, std::int64_t size, float* to) {
+    if (some.empty()) {
       std::fill_n(to, size, 0.0f);
       return;
     }
-    std::copy_n(held_[0] + from, size, to);
-    for (std::size_t i = 1; i < held_.size(); ++i) {
-      const float* line = held_[i] + from;
+    std::copy_n(from + some[0] * pitch, size, to);
+    for (std::size_t i = 1; i < some.size(); ++i) {
+      const float* line = from + some[i] * pitch;
       for (std::int64_t x = 0; x < size; ++x) to[x] += line[x];
     }
   }
@@ -203,13 +264,13 @@ class Item {
   }
 
   const Pyramid& p_;
+  const Plan plan_;
   const std::int64_t per_image_;
   std::int64_t image_ = 0;
   std::int64_t first_ = 0;
   std::int64_t channels_ = 0;
   std::vector<float> values_;
   std::vector<std::int32_t> positions_;
-  std::vector<const float*> held_;
 };
 
 void Forward(const Pyramid& p, Span items) {
