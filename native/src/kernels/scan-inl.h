@@ -53,14 +53,15 @@ struct Scan {
   }
 
   static HWY_INLINE void StoreMask(DI di, hn::Vec<DI> v, M* HWY_RESTRICT p, std::int64_t n) {
-    if constexpr (std::is_same_v<M, Index>) {
+    if constexpr (kFlat) {
+      StorePositions(di, v, p, n);
+    } else if constexpr (std::is_same_v<M, Index>) {
       StorePart(v, di, p, n);
     } else if constexpr (sizeof(Index) == 8) {
-      // The low bits are the whole position.
-      const hn::Rebind<hwy::MakeUnsigned<M>, DI> low;
+      // The low bits are the whole ordinal.
       const hn::Rebind<M, DI> narrow;
       const auto bits = hn::BitCast(hn::RebindToUnsigned<DI>(), v);
-      StorePart(hn::BitCast(narrow, hn::TruncateTo(low, bits)), narrow, p, n);
+      StorePart(hn::TruncateTo(narrow, bits), narrow, p, n);
     } else {
       const hn::Rebind<M, DI> narrow;
       StorePart(hn::DemoteTo(narrow, v), narrow, p, n);
