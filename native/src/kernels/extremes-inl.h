@@ -123,8 +123,17 @@ void SlidingPositionsOf(const Pooling& p, Span items) {
   SlidingPositions<S>(p).Run(items);
 }
 
+// Up to this many bytes per plane, few lanes that are merged at the end beat many (measured).
+inline constexpr std::int64_t kSmallPlane = 1024;
+
 template <typename T, Order kOrder>
 void PlanePositionsOf(const Pooling& p, Span items) {
+  if constexpr (sizeof(T) == 1) {
+    if (p.geometry.input_plane() <= kSmallPlane) {
+      HWY_NAMESPACE::PlanePositions<Scan<T, std::int32_t, kOrder>>(p, items);
+      return;
+    }
+  }
   HWY_NAMESPACE::PlanePositions<Scan<T, std::uint8_t, kOrder>>(p, items);
 }
 
