@@ -210,7 +210,7 @@ class EachKernel : public ::testing::TestWithParam<KernelOf> {};
 
 TEST_P(EachKernel, EqualsTheOracleAtEveryTier) {
   const auto& [operation, kernel] = GetParam();
-  const int wanted = case_count(500);
+  const int wanted = case_count(350);
   int accepted = 0;
   for (int i = 0; accepted < wanted && !HasFailure(); ++i) {
     const PoolingCase c = generated(operation, i);
@@ -225,7 +225,7 @@ TEST_P(EachKernel, EqualsTheOracleAtEveryTier) {
 
 TEST_P(EachKernel, GivesTheSameBitsForEveryThreadCount) {
   const auto& [operation, kernel] = GetParam();
-  const int wanted = std::max(1, case_count(500) / 60);
+  const int wanted = std::max(1, case_count(350) / 60);
   int accepted = 0;
   for (int i = 0; accepted < wanted && !HasFailure(); ++i) {
     Random random(static_cast<std::uint64_t>(i));
