@@ -46,7 +46,8 @@ record Pyramid(Kind kind, DType dtype, Shape input, long[] levels) implements Ta
   public Shape output() {
     return switch (kind) {
       case BINS ->
-          Shape.nchw(
+          Shape.of(
+              input.layout(),
               input.batch(),
               input.channels() * Arrays.stream(levels).map(bins -> bins * bins).sum(),
               1,

@@ -61,13 +61,13 @@ class MainTest {
             """
             id,op,direction,layout,dtype,n,c,d,h,w,kernel,stride,pad,from
             small,max,forward,nchw,f32,1,2,1,8,8,2x2,2x2,0x0,x
-            later,median,forward,nchw,f32,1,2,1,8,8,3x3,1x1,1x1,x
+            later,dropout,forward,nchw,f32,1,2,1,8,8,3x3,1x1,1x1,x
             """);
     Path json = folder.resolve("out.json");
     int status =
         run("--quick", "--matrix", matrix.toString(), "--json", json.toString(), "--threads", "2");
     assertEquals(0, status, err.toString());
-    assertTrue(out.toString().contains("later: missing, there is no median forward yet"));
+    assertTrue(out.toString().contains("later: missing, there is no dropout forward"));
     assertTrue(out.toString().contains("MaxPool.forward allocates 0.000 bytes per call"));
     List<String> lines = Files.readAllLines(json);
     List<String> contenders =
