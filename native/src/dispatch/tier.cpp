@@ -23,10 +23,12 @@ bool has_tier(Tier tier) {
       return true;
     case kAvx2:
       return avx2;
+#ifndef FEATUREPOOL_WITHOUT_AVX3
     case kAvx3:
       return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
              __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
              __builtin_cpu_supports("avx512dq");
+#endif
     default:
       return false;
   }
