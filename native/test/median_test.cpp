@@ -122,7 +122,7 @@ bool run(const RandomWindows& c, const PlainWindows& windows, const std::vector<
   static GuardedMemory output(std::size_t{1} << 22);
   static GuardedMemory positions(std::size_t{1} << 22);
   auto* const x_data = input.place(x.size() * sizeof(T), edge);
-  std::memcpy(x_data, x.data(), x.size() * sizeof(T));
+  std::copy_n(x.begin(), x.size(), static_cast<T*>(x_data));
   const std::size_t size = expected.values.size();
   auto* const y_data = static_cast<T*>(output.place(size * sizeof(T), edge));
   const fpool_tensor y = windows.output(c.x.dtype, sizeof(T));

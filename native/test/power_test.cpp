@@ -487,7 +487,7 @@ class Run {
           }
           const auto* const data = static_cast<const unsigned char*>(p.output);
           if (first.empty()) first.assign(data, data + bytes);
-          if (std::memcmp(first.data(), data, bytes) != 0) return where.str() + "other bits";
+          if (!std::equal(first.begin(), first.end(), data)) return where.str() + "other bits";
         }
       }
     }

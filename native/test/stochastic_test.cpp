@@ -142,7 +142,7 @@ void check(const RandomWindows& c, Random& random) {
                                     GuardedMemory(std::size_t{1} << 22)};
   const Edge edge = random.one_in(2) ? Edge::begin : Edge::end;
   auto* const x_data = memory[0].place(x.size() * sizeof(T), edge);
-  std::memcpy(x_data, x.data(), x.size() * sizeof(T));
+  std::copy_n(x.begin(), x.size(), static_cast<T*>(x_data));
   const fpool_tensor y = windows.output(c.x.dtype, sizeof(T));
   std::int64_t most = 0;
   for (const std::int64_t ordinal : expected.ordinals) most = std::max(most, ordinal);
@@ -270,8 +270,8 @@ TYPED_TEST(StochasticOf, GradientOfTheExpectation) {
     const Edge edge = random.one_in(2) ? Edge::begin : Edge::end;
     auto* const x_data = memory[0].place(x.size() * sizeof(T), edge);
     auto* const dy_data = memory[1].place(dy.size() * sizeof(T), edge);
-    std::memcpy(x_data, x.data(), x.size() * sizeof(T));
-    std::memcpy(dy_data, dy.data(), dy.size() * sizeof(T));
+    std::copy_n(x.begin(), x.size(), static_cast<T*>(x_data));
+    std::copy_n(dy.begin(), dy.size(), static_cast<T*>(dy_data));
     const fpool_tensor gradient = windows.output(c.x.dtype, sizeof(T));
     std::vector<T> first;
     for_each_way(Operation::stochastic_backward, [&] {
