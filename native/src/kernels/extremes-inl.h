@@ -8,6 +8,7 @@
 #endif
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <memory>
 #include <type_traits>
@@ -71,7 +72,7 @@ class Redo {
  private:
   static bool IsZero(T value) {
     if constexpr (is_half<T>) {
-      return (value.bits & 0x7fff) == 0;
+      return (std::bit_cast<std::uint16_t>(value) & 0x7fff) == 0;
     } else {
       return value == 0;
     }
