@@ -23,8 +23,7 @@ template <Order kOrder>
 using OtherExtremes =
     Extremes<kOrder, false, double, hwy::float16_t, hwy::bfloat16_t, std::int8_t, std::int32_t>;
 
-/** The kernels of the other types, each set in a file of its own. */
+/** The kernels of maxima of the other types, in a file of their own. */
 std::vector<Kernel> other_maxima_kernels();
-std::vector<Kernel> other_minima_kernels();
 
 }  // namespace featurepool

@@ -1,9 +1,11 @@
-// Min pooling of the common types.
+// Min pooling: all that computes it.
 
 #include <vector>
 
 #include "dispatch/kernel.hpp"
 #include "kernels/extremes.hpp"
+#include "reference/extremes.hpp"
+#include "reference/reference.hpp"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/min.cpp"
@@ -14,10 +16,12 @@
 #if HWY_ONCE
 namespace featurepool {
 
+void reference::min_forward(const Pooling& p, Span planes) { extremes_of_planes<true>(p, planes); }
+
 std::span<const Kernel> min_forward_kernels() {
   static const std::vector<Kernel> all = [] {
     std::vector<Kernel> kernels = extremes::kernels<CommonExtremes<Order::less>>();
-    const std::vector<Kernel> others = other_minima_kernels();
+    const std::vector<Kernel> others = extremes::kernels<OtherExtremes<Order::less>>();
     kernels.insert(kernels.end(), others.begin(), others.end());
     return kernels;
   }();

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "reference/half.hpp"
 #include "reference/planes.hpp"
 
 /** Extremes of windows and the way of gradients to them, plane by plane. */
@@ -60,6 +61,22 @@ void extremes(const Geometry& g, const Plane<const T>& x, const Plane<T>& y, con
       static_assert(std::is_same_v<Mask, NoMask>);
     }
   });
+}
+
+/** Maxima, or minima, of planes. */
+template <bool kMin>
+void extremes_of_planes(const Pooling& p, Span planes) {
+  const Geometry& g = p.geometry;
+  const std::int64_t size = g.output_plane();
+  with_dtype<float, double, Eigen::half, Eigen::bfloat16, std::int8_t, std::uint8_t, std::int32_t>(
+      p.dtype, [&]<typename T>() {
+        for (std::int64_t i = planes.begin; i < planes.end; ++i) {
+          const auto x = plane_of(static_cast<const T*>(p.input), p, g.input_plane(), i);
+          const auto y = plane_of(static_cast<T*>(p.output), p, size, i);
+          with_mask_plane(p.mask, p.mask_type, p.layout, g.channels, size, i,
+                          [&](const auto& mask) { extremes<T, kMin>(g, x, y, mask); });
+        }
+      });
 }
 
 /** Adds the gradients of a plane where its mask says, in the order of the outputs. */

@@ -1,4 +1,4 @@
-// Max and min pooling, and the gradient of all poolings that select one tap.
+// Max pooling, and the gradient of all poolings that select one tap.
 
 #include <cstdint>
 #include <vector>
@@ -10,17 +10,6 @@
 
 namespace featurepool::reference {
 namespace {
-
-/** Maxima, or minima, of one plane. */
-template <typename T, bool kMin>
-void extremes(const Pooling& p, std::int64_t index) {
-  const Geometry& g = p.geometry;
-  const std::int64_t size = g.output_plane();
-  const auto x = plane_of(static_cast<const T*>(p.input), p, g.input_plane(), index);
-  const auto y = plane_of(static_cast<T*>(p.output), p, size, index);
-  with_mask_plane(p.mask, p.mask_type, p.layout, g.channels, size, index,
-                  [&](const auto& mask) { reference::extremes<T, kMin>(g, x, y, mask); });
-}
 
 template <typename T>
 void route_plane(const Pooling& p, std::int64_t index) {
@@ -43,19 +32,9 @@ void route_plane(const Pooling& p, std::int64_t index) {
   }
 }
 
-template <bool kMin>
-void extremes(const Pooling& p, Span planes) {
-  with_dtype<float, double, Eigen::half, Eigen::bfloat16, std::int8_t, std::uint8_t, std::int32_t>(
-      p.dtype, [&]<typename T>() {
-        for (std::int64_t i = planes.begin; i < planes.end; ++i) extremes<T, kMin>(p, i);
-      });
-}
-
 }  // namespace
 
-void max_forward(const Pooling& p, Span planes) { extremes<false>(p, planes); }
-
-void min_forward(const Pooling& p, Span planes) { extremes<true>(p, planes); }
+void max_forward(const Pooling& p, Span planes) { extremes_of_planes<false>(p, planes); }
 
 void route_backward(const Pooling& p, Span planes) {
   with_dtype<float, double, Eigen::half, Eigen::bfloat16>(p.dtype, [&]<typename T>() {
