@@ -17,6 +17,7 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/bins-inl.h"
+#include "kernels/gradients-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace featurepool {

@@ -14,7 +14,7 @@
 #define HWY_TARGET_INCLUDE "kernels/route.cpp"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
-#include "kernels/rows-inl.h"
+#include "kernels/gradients-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace featurepool {

@@ -1,0 +1,239 @@
+// What gradients are made of: rows of the input gather from lines of the output.
+#if defined(FEATUREPOOL_KERNELS_GRADIENTS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef FEATUREPOOL_KERNELS_GRADIENTS_INL_H_
+#undef FEATUREPOOL_KERNELS_GRADIENTS_INL_H_
+#else
+#define FEATUREPOOL_KERNELS_GRADIENTS_INL_H_
+#endif
+
+#include <algorithm>
+#include <cstdint>
+#include <type_traits>
+#include <vector>
+
+#include "hwy/highway.h"
+#include "kernels/lanes-inl.h"
+#include "kernels/plane_view.hpp"
+#include "kernels/rows-inl.h"
+#include "kernels/scratch.hpp"
+#include "kernels/windows.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace featurepool {
+namespace HWY_NAMESPACE {
+
+/** The inverse of SplitPhases() over `length` positions per phase; strides 1 to 4 write whole
+ * vectors. */
+template <typename T>
+HWY_NOINLINE void JoinPhases(const T* HWY_RESTRICT phases, std::int64_t pitch, std::int64_t length,
+                             std::int64_t stride, T* HWY_RESTRICT line) {
+  const hn::ScalableTag<T> d;
+  const std::int64_t lanes = LaneCount(d);
+  const auto phase = [&](std::int64_t r, std::int64_t i)
+                         HWY_ATTR { return hn::LoadU(d, phases + r * pitch + i); };
+  switch (stride) {
+    case 1:
+      for (std::int64_t i = 0; i < length; i += lanes) hn::StoreU(phase(0, i), d, line + i);
+      return;
+    case 2:
+      for (std::int64_t i = 0; i < length; i += lanes) {
+        hn::StoreInterleaved2(phase(0, i), phase(1, i), d, line + 2 * i);
+      }
+      return;
+    case 3:
+      for (std::int64_t i = 0; i < length; i += lanes) {
+        hn::StoreInterleaved3(phase(0, i), phase(1, i), phase(2, i), d, line + 3 * i);
+      }
+      return;
+    case 4:
+      for (std::int64_t i = 0; i < length; i += lanes) {
+        hn::StoreInterleaved4(phase(0, i), phase(1, i), phase(2, i), phase(3, i), d, line + 4 * i);
+      }
+      return;
+    default:
+      for (std::int64_t r = 0; r < stride; ++r) {
+        for (std::int64_t i = 0; i < length; ++i) line[i * stride + r] = phases[r * pitch + i];
+      }
+  }
+}
+
+inline RowTiles InputTiles(const PlaneView& view) {
+  return {view.d.input, view.h.input, view.w.input, kTileElements};
+}
+
+inline std::int64_t InputRowItems(const Pooling& p) {
+  const PlaneView view(p);
+  return item_count(view.planes, InputTiles(view));
+}
+
+/** A tap that meets the input positions of one phase, and where its outputs lie in a line. */
+struct PhaseTap {
+  std::int32_t tap;
+  std::int64_t offset;
+};
+
+/**
+ * The transpose of Horizontal: input position i = q * stride + r - pad_begin (phase r) is held by
+ * the windows at outputs q - a through tap t, where t * dilation = a * stride + r.
+ */
+class GradientLine {
+ public:
+  GradientLine(const PlaneView& view, std::int64_t tile)
+      : stride_(view.w.stride),
+        lead_((view.w.reach() - 1) / view.w.stride),
+        phase_pitch_(tile / view.w.stride + kSlack),
+        taps_(static_cast<std::size_t>(view.w.stride)) {
+    // Descending taps are ascending outputs: the order in which the reference accumulates.
+    for (std::int64_t t = view.w.kernel - 1; t >= 0; --t) {
+      const std::int64_t reach = t * view.w.dilation;
+      taps_[static_cast<std::size_t>(reach % stride_)].push_back(
+          {static_cast<std::int32_t>(t), lead_ - reach / stride_});
+    }
+  }
+
+  /** Elements of a line, overhang included. */
+  std::int64_t pitch() const { return phase_pitch_ + lead_; }
+  std::int64_t phase_pitch() const { return phase_pitch_; }
+  const std::vector<PhaseTap>& taps(std::int64_t phase) const {
+    return taps_[static_cast<std::size_t>(phase)];
+  }
+
+ private:
+  static constexpr std::int64_t kSlack = 130;
+
+  std::int64_t stride_;
+  std::int64_t lead_;
+  std::int64_t phase_pitch_;
+  std::vector<std::vector<PhaseTap>> taps_;
+};
+
+/** Copies elements into lanes of a line, whole vectors (the overhang is ours). */
+template <typename T, typename Lane>
+HWY_INLINE void CopyToLanes(const T* HWY_RESTRICT elements, std::int64_t size,
+                            Lane* HWY_RESTRICT line) {
+  if constexpr (std::is_same_v<T, Lane>) {
+    std::copy_n(elements, size, line);
+  } else {
+    const hn::ScalableTag<Lane> d;
+    for (std::int64_t i = 0; i < size; i += LaneCount(d)) {
+      hn::StoreU(LoadElements(d, elements + i, size - i), d, line + i);
+    }
+  }
+}
+
+/** Copies lanes of a line to elements. */
+template <typename T, typename Lane>
+HWY_INLINE void CopyFromLanes(const Lane* HWY_RESTRICT line, std::int64_t size,
+                              T* HWY_RESTRICT elements) {
+  if constexpr (std::is_same_v<T, Lane>) {
+    std::copy_n(line, size, elements);
+  } else {
+    const hn::ScalableTag<Lane> d;
+    for (std::int64_t i = 0; i < size; i += LaneCount(d)) {
+      StoreElements(hn::LoadU(d, line + i), d, elements + i, size - i);
+    }
+  }
+}
+
+/** Which outputs the windows over one tile of input columns have, and where they lie in a line. */
+struct GradientColumns {
+  Span inputs;
+  Span outputs;               ///< output columns that exist
+  std::int64_t before;        ///< line elements before the first of them
+  std::int64_t after;         ///< line elements behind the last
+  std::int64_t phase_length;  ///< positions per phase
+  std::int64_t skip;          ///< joined elements before the tile's first column
+
+  GradientColumns(const Axis& w, Span inputs) : inputs(inputs) {
+    const std::int64_t lead = (w.reach() - 1) / w.stride;
+    const std::int64_t first = (inputs.begin + w.pad_begin) / w.stride;
+    const std::int64_t last = (inputs.end - 1 + w.pad_begin) / w.stride;
+    outputs.begin = std::clamp<std::int64_t>(first - lead, 0, w.output);
+    outputs.end = std::clamp<std::int64_t>(last + 1, outputs.begin, w.output);
+    before = std::min(outputs.begin, last + 1) - (first - lead);
+    after = last + 1 - (first - lead) - before - outputs.size();
+    phase_length = last - first + 1;
+    skip = inputs.begin + w.pad_begin - first * w.stride;
+  }
+
+  /** Copies a row of outputs, from its first existing column on, into a line between padding. */
+  template <typename T, typename Lane>
+  void Copy(const T* row, Lane* line, Lane padding) const {
+    FillLine(line, before, padding);
+    CopyToLanes(row, outputs.size(), line + before);
+    FillLine(line + before + outputs.size(), after, padding);
+  }
+
+  /** Joins phases and writes the tile's columns of a row of dx; `joined` has room for all phases.
+   */
+  template <typename T, typename Lane>
+  void Write(const Line<Lane>& phases, std::int64_t pitch, std::int64_t stride,
+             const Line<Lane>& joined, T* row) const {
+    const Lane* source = phases.get();
+    if (stride > 1) {
+      JoinPhases(phases.get(), pitch, phase_length, stride, joined.get());
+      source = joined.get();
+    }
+    CopyFromLanes(source + skip, inputs.size(), row + inputs.begin);
+  }
+};
+
+/**
+ * dx of the positions of an interleaved tensor, lanes along C: the sum of `term` over the windows
+ * that hold a position, in row-major order of the outputs; each element is written once.
+ *
+ * @param make makes what `term` needs of a window from the image's number and the Covering of each
+ * axis
+ * @param term gives `part` channels from `c` on of what a window adds
+ */
+template <typename T, class Window, class Make, class Term>
+HWY_INLINE void GatherInterleaved(const Pooling& p, Span items, const Make& make,
+                                  const Term& term) {
+  const Geometry& g = p.geometry;
+  const RowTiles tiles = InterleavedInputTiles(g);
+  const hn::ScalableTag<LaneOf<T>> d;
+  const std::int64_t lanes = LaneCount(d);
+  std::vector<Window> windows;
+  std::vector<Covering> depth;
+  std::vector<Covering> height;
+  std::vector<Covering> width;
+  RowTiles::Item item = tiles.item(items.begin);
+  for (std::int64_t index = items.begin; index < items.end; ++index, tiles.advance(item)) {
+    const Span columns = tiles.columns(item);
+    list_covering(g.d(), item.d, depth);
+    list_covering(g.h(), item.h, height);
+    const std::int64_t position =
+        item.plane * g.input_plane() + tiles.row(item) * g.w().input + columns.begin;
+    T* dx = static_cast<T*>(p.output) + position * g.channels;
+    for (std::int64_t i = columns.begin; i < columns.end; ++i, dx += g.channels) {
+      list_covering(g.w(), i, width);
+      windows.clear();
+      for (const Covering& od : depth) {
+        for (const Covering& oh : height) {
+          for (const Covering& ow : width) windows.push_back(make(item.plane, od, oh, ow));
+        }
+      }
+      for (std::int64_t c = 0;;) {
+        const std::int64_t part = std::min(lanes, g.channels - c);
+        auto sum = hn::Zero(d);
+        for (const Window& window : windows) sum = hn::Add(sum, term(window, c, part));
+        StoreElements(sum, d, dx + c, part);
+        if (c + lanes >= g.channels) break;
+        c = std::min(c + lanes, g.channels - lanes);
+      }
+    }
+  }
+}
+
+/** Element of channel 0 of an interleaved output. */
+inline std::int64_t InterleavedOutput(const Geometry& g, std::int64_t image, const Covering& od,
+                                      const Covering& oh, const Covering& ow) {
+  const std::int64_t output = (od.output * g.h().output + oh.output) * g.w().output + ow.output;
+  return (image * g.output_plane() + output) * g.channels;
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace featurepool
+HWY_AFTER_NAMESPACE();
+
+#endif
