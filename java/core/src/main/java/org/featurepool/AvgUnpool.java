@@ -48,7 +48,7 @@ public final class AvgUnpool {
    *     has SAME padding, or leaves no output
    */
   public Shape outputShape(Shape input) {
-    return MaxUnpool.unpooledShape(window(), input, null);
+    return MaxUnpool.unpooledShape(window(), input, null, "outputShape");
   }
 
   /**

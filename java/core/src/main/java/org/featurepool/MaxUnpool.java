@@ -65,11 +65,11 @@ public final class MaxUnpool {
    *     has SAME padding, or leaves no output
    */
   public Shape outputShape(Shape input) {
-    return unpooledShape(window, input, null);
+    return unpooledShape(window, input, null, "outputShape");
   }
 
-  /** The default output shape; or, checked against it, the one asked for. */
-  static Shape unpooledShape(Window window, Shape input, Shape requested) {
+  /** The default output shape; or, checked against it, the one asked for, which is called so. */
+  static Shape unpooledShape(Window window, Shape input, Shape requested, String name) {
     Objects.requireNonNull(input, "input");
     if (requested != null
         && (requested.batch() != input.batch()
@@ -77,7 +77,8 @@ public final class MaxUnpool {
             || requested.spatialRank() != input.spatialRank()
             || requested.layout() != input.layout())) {
       throw new IllegalArgumentException(
-          "outputShape is "
+          name
+              + " is "
               + requested
               + "; it must have batch, channels, rank and layout of the input, "
               + input);
@@ -163,7 +164,7 @@ public final class MaxUnpool {
   public Tensor forward(Tensor x, Tensor indices, Shape outputShape, Arena arena) {
     Objects.requireNonNull(x, "x");
     Objects.requireNonNull(outputShape, "outputShape");
-    return unpool(x, indices, unpooledShape(window, x.shape(), outputShape), arena);
+    return unpool(x, indices, unpooledShape(window, x.shape(), outputShape, "outputShape"), arena);
   }
 
   private static Tensor unpool(Tensor x, Tensor indices, Shape shape, Arena arena) {
@@ -260,26 +261,32 @@ public final class MaxUnpool {
     Objects.requireNonNull(gradient, "gradient");
     Objects.requireNonNull(mask, "mask").checkBelongsTo(window, gradient.shape(), "gradient");
     try (Arena scratch = Arena.ofConfined()) {
-      return backward(gradient, planeIndices(mask, scratch), arena);
+      return fetch(gradient, planeIndices(mask, scratch), arena);
     }
   }
 
   /**
    * Fetches the gradient of the input, into a new tensor.
    *
-   * @param gradient gradient of the output
+   * @param gradient gradient of the output: along each axis less than a stride away from {@link
+   *     #outputShape(Shape)} of the indices' shape
    * @param indices the indices of the forward call, positions in planes
    * @param arena owner of the memory of the input's gradient
    * @return gradient of the input, of the gradient's type and the shape of the indices: that of the
    *     place of every element
-   * @throws IllegalArgumentException if a type or shape is another
+   * @throws IllegalArgumentException if a type or shape is another, or the window does not fit
    * @throws IndexOutOfBoundsException if an index is no position of an output plane
    */
   public Tensor backward(Tensor gradient, Tensor indices, Arena arena) {
     Objects.requireNonNull(gradient, "gradient");
     Objects.requireNonNull(indices, "indices");
+    unpooledShape(window, indices.shape(), gradient.shape(), "gradient");
+    return fetch(gradient, indices, arena);
+  }
+
+  private static Tensor fetch(Tensor gradient, Tensor indices, Arena arena) {
     Tensor inputGradient = Tensor.allocate(arena, gradient.dtype(), indices.shape());
-    backward(gradient, indices, inputGradient);
+    fetch(gradient, indices, PLANE, MemorySegment.NULL, inputGradient);
     return inputGradient;
   }
 

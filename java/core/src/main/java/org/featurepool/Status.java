@@ -11,17 +11,17 @@ import org.featurepool.bindings.ffi.featurepool_h;
 final class Status {
   /** Where Java's parameters have other names than those of the C ABI. */
   private static final Map<String, String> JAVA_NAMES =
-      Map.of(
-          "y", "out",
-          "dy", "gradient",
-          "dx", "inputGradient",
-          "images", "batchIndices",
-          "sampling_ratio", "samplingRatio",
-          "da", "aGradient",
-          "db", "bGradient",
-          "dweights", "weightsGradient",
-          "dbiases", "biasesGradient",
-          "dcentroids", "centroidsGradient");
+      Map.ofEntries(
+          Map.entry("y", "out"),
+          Map.entry("dy", "gradient"),
+          Map.entry("dx", "inputGradient"),
+          Map.entry("images", "batchIndices"),
+          Map.entry("sampling_ratio", "samplingRatio"),
+          Map.entry("da", "aGradient"),
+          Map.entry("db", "bGradient"),
+          Map.entry("dweights", "weightsGradient"),
+          Map.entry("dbiases", "biasesGradient"),
+          Map.entry("dcentroids", "centroidsGradient"));
 
   /** A parameter of the C ABI in a message: {@code y.extents}, {@code dy_data}. */
   private static final Pattern PARAMETER =

@@ -59,9 +59,30 @@ class UnpoolTest {
         unpool.forward(TestTensors.tensor(arena, DType.F32, input, x), places, out);
         TestTensors.assertSameBits(y, TestTensors.planar(out), "case " + i);
         Tensor gradient = TestTensors.tensor(arena, DType.F32, output, dy);
-        TestTensors.assertSameBits(
-            dx, TestTensors.planar(unpool.backward(gradient, places, arena)), "case " + i);
+        Tensor inputGradient = TestTensors.blank(arena, DType.F32, input);
+        unpool.backward(gradient, places, inputGradient);
+        TestTensors.assertSameBits(dx, TestTensors.planar(inputGradient), "case " + i);
       }
+    }
+  }
+
+  /** As PyTorch's output_size: less than a stride away from the least, in both directions. */
+  @Test
+  void gradientsOfShapesThatNoWindowPoolsAreRefused() {
+    MaxUnpool unpool = MaxUnpool.of(Window.square(2).withStride(2));
+    try (Arena arena = Arena.ofConfined()) {
+      Tensor places = Tensor.allocate(arena, DType.I64, Shape.nchw(1, 2, 3, 4));
+      for (long extra : new long[] {-1, 1}) {
+        Tensor near = Tensor.allocate(arena, DType.F32, Shape.nchw(1, 2, 6 + extra, 8));
+        assertEquals(places.shape(), unpool.backward(near, places, arena).shape());
+        Tensor far = Tensor.allocate(arena, DType.F32, Shape.nchw(1, 2, 6 + 2 * extra, 8));
+        assertThrows(IllegalArgumentException.class, () -> unpool.backward(far, places, arena));
+      }
+      Tensor other = Tensor.allocate(arena, DType.F32, Shape.nchw(1, 3, 6, 8));
+      String message =
+          assertThrows(IllegalArgumentException.class, () -> unpool.backward(other, places, arena))
+              .getMessage();
+      assertTrue(message.startsWith("gradient is "), message);
     }
   }
 

@@ -20,6 +20,7 @@ import java.util.Random;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.BiFunction;
+import java.util.function.IntUnaryOperator;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -682,6 +683,79 @@ class OperatorTest {
     args.addAll(List.of((options + "2").split(" ")));
     Program.run(args.toArray()).requireSuccess();
     assertArrayEquals(expected, NpyFile.read(dx).doubles(), 1e-12);
+  }
+
+  /** The positions of the maxima of regions and of pyramids: there the output's elements are. */
+  @Test
+  void positionsOfRegionsAndPyramids() throws IOException {
+    float[] x = new float[N * C * H * W];
+    double[] values = values(26, x.length);
+    for (int i = 0; i < x.length; i++) {
+      x[i] = (float) values[i];
+    }
+    Path in = NpyFile.writeFloats(folder.resolve("x.npy"), x, N, C, H, W);
+    Path out = folder.resolve("y.npy");
+    Path mask = folder.resolve("m.npy");
+
+    String regions = folder.resolve("regions.npy").toString();
+    pool(
+        in,
+        out,
+        mask,
+        "--op",
+        "roi-pool",
+        "--regions",
+        regions,
+        "--output",
+        "3,2",
+        "--scale",
+        "0.5");
+    assertArrayEquals(nchw(REGIONS.length, C, 3, 2), NpyFile.read(mask).extents());
+    requireValuesAt(
+        x,
+        NpyFile.read(out).doubles(),
+        NpyFile.read(mask).longs(),
+        i -> (int) REGIONS[i / (C * 6)][0] * C + i / 6 % C);
+
+    pool(in, out, mask, "--op", "spp", "--levels", "2,3");
+    assertArrayEquals(new long[] {N, C * 13}, NpyFile.read(mask).extents());
+    requireValuesAt(
+        x,
+        NpyFile.read(out).doubles(),
+        NpyFile.read(mask).longs(),
+        i -> {
+          int bin = i % (C * 13);
+          return i / (C * 13) * C + (bin < C * 4 ? bin / 4 : (bin - C * 4) / 9);
+        });
+    Program.run(
+            "pool",
+            in,
+            "-o",
+            out,
+            "--op",
+            "spp",
+            "--levels",
+            "2",
+            "--reducer",
+            "avg",
+            "--mask-out",
+            mask)
+        .requireRefusal("there are no positions");
+  }
+
+  private static void pool(Path in, Path out, Path mask, String... options) throws IOException {
+    List<Object> args = new ArrayList<>(List.of("pool", in, "-o", out, "--mask-out", mask));
+    args.addAll(List.of(options));
+    Program.run(args.toArray()).requireSuccess();
+  }
+
+  private static void requireValuesAt(
+      float[] x, double[] y, long[] places, IntUnaryOperator plane) {
+    assertEquals(y.length, places.length);
+    for (int i = 0; i < y.length; i++) {
+      // A bin beyond the input has no place, and gives 0.
+      assertEquals(places[i] < 0 ? 0 : x[plane.applyAsInt(i) * H * W + (int) places[i]], y[i]);
+    }
   }
 
   /** What a max pooling wrote as its mask puts its maxima back. */

@@ -30,6 +30,10 @@ record Aligned(String name, String summary) implements Operator {
     RoiAlign pool = sampled.withHalfPixel(arguments.has(Options.HALF_PIXEL));
     Regions regions = RegionsFile.read(arguments.require(Options.REGIONS), arena);
     return new RegionPooling(
-        Axes.ofPictures(arguments), regions, pool::outputShape, pool::forward, pool::backward);
+        Axes.ofPictures(arguments),
+        regions,
+        pool::outputShape,
+        (x, within, owner) -> new Pooling.Result(pool.forward(x, within, owner)),
+        pool::backward);
   }
 }

@@ -26,7 +26,7 @@ record RegionPooling(
   /** Pools regions. */
   @FunctionalInterface
   interface Forward {
-    Tensor of(Tensor x, Regions regions, Arena arena);
+    Result of(Tensor x, Regions regions, Arena arena);
   }
 
   /** Gives gradients of the input. */
@@ -80,7 +80,7 @@ record RegionPooling(
 
   @Override
   public Result forward(Input x, Arena arena) {
-    return new Result(forward.of(x.tensor(), regions, arena));
+    return forward.of(x.tensor(), regions, arena);
   }
 
   @Override

@@ -2,6 +2,7 @@ package org.featurepool.cli.operator;
 
 import java.lang.foreign.Arena;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import org.featurepool.Bins;
 import org.featurepool.DType;
@@ -14,7 +15,7 @@ import org.featurepool.cli.UsageException;
 record SpatialPyramid(String name, String summary) implements Operator {
   @Override
   public List<Option<?>> options() {
-    return List.of(Options.LEVELS, Options.BINS, Options.REDUCER);
+    return List.of(Options.LEVELS, Options.BINS, Options.REDUCER, Options.MASK_OUT);
   }
 
   @Override
@@ -36,10 +37,18 @@ record SpatialPyramid(String name, String summary) implements Operator {
           default ->
               throw new UsageException("--bins is %s; it is adaptive or sppnet".formatted(bins));
         };
-    return new Pyramid(Axes.ofPictures(arguments), pool, reducer.equals("max"));
+    boolean max = reducer.equals("max");
+    boolean wantsMask = arguments.has(Options.MASK_OUT);
+    if (wantsMask && !max) {
+      throw new UsageException(
+          "%s is for maxima; with %s avg there are no positions"
+              .formatted(Options.MASK_OUT, Options.REDUCER));
+    }
+    return new Pyramid(Axes.ofPictures(arguments), pool, max, wantsMask);
   }
 
-  private record Pyramid(Axes axes, SpatialPyramidPool pool, boolean max) implements Pooling {
+  private record Pyramid(Axes axes, SpatialPyramidPool pool, boolean max, boolean wantsMask)
+      implements Pooling {
     @Override
     public Set<DType> types() {
       return Types.F32;
@@ -57,7 +66,15 @@ record SpatialPyramid(String name, String summary) implements Operator {
 
     @Override
     public Result forward(Input x, Arena arena) {
-      return new Result(pool.forward(x.tensor(), arena));
+      if (!wantsMask) {
+        return new Result(pool.forward(x.tensor(), arena));
+      }
+      SpatialPyramidPool.Result pooled = pool.forwardWithMask(x.tensor(), arena);
+      Tensor positions = Input.widened(pooled.mask(), arena);
+      return new Result(
+          pooled.output(),
+          Map.of(
+              Options.MASK_OUT.name(), file -> ArrayForm.write(file, positions, outputExtents(x))));
     }
 
     @Override
