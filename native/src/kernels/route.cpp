@@ -14,6 +14,7 @@
 #define HWY_TARGET_INCLUDE "kernels/route.cpp"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "kernels/expand-inl.h"
 #include "kernels/gradients-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -29,6 +30,57 @@ HWY_INLINE hn::Vec<DI> Ordinals(DI di, hn::Vec<hn::Rebind<std::uint8_t, DI>> mas
   } else {
     return hn::PromoteTo(di, mask);
   }
+}
+
+/** What an output gives to the elements of windows that share none: all, to its maximum. */
+template <typename Element>
+struct RoutedShare {
+  using T = Element;
+  using Lane = LaneOf<T>;
+  using D = hn::ScalableTag<Lane>;
+  using DI = hn::RebindToSigned<D>;
+  static constexpr bool kMasked = true;
+  /** Behind all ordinals. */
+  static constexpr std::int64_t kNone = 1 << 20;
+  const T* dy;
+  const std::uint8_t* mask;
+  std::int64_t outputs;
+  bool stream;
+
+  explicit RoutedShare(const Pooling& p)
+      : dy(static_cast<const T*>(p.input)),
+        mask(static_cast<const std::uint8_t*>(p.mask)),
+        outputs(p.geometry.output_size()),
+        stream(ExpandPlan(p).can_stream(p)) {}
+
+  static std::int64_t Number(std::int64_t tap) { return tap; }
+  void StartPlanes(const ExpandPlan&) {}
+  void StartTile(const ExpandPlan&, std::int64_t) {}
+  void StartRow(std::int64_t, std::int64_t) {}
+
+  // Added to 0, as sums are: a gradient of -0.0 comes out as +0.0.
+  HWY_INLINE hn::Vec<D> Gradients(std::int64_t o, std::int64_t) const {
+    return hn::Add(hn::Zero(D()), LoadElements(D(), dy + o));
+  }
+  HWY_INLINE Lane Gradient(std::int64_t o, std::int64_t) const {
+    return Lane{0} + hn::GetLane(LoadElements(D(), dy + o, 1));
+  }
+  HWY_INLINE hn::Vec<DI> Entries(std::int64_t o) const {
+    return Ordinals(DI(), hn::LoadU(hn::Rebind<std::uint8_t, D>(), mask + o));
+  }
+  HWY_INLINE std::int64_t Entry(std::int64_t o) const { return mask[o]; }
+  HWY_INLINE hn::Vec<DI> Numbers(hn::Vec<DI> entry, hn::Vec<DI> number) const {
+    return hn::Sub(entry, number);
+  }
+  HWY_INLINE hn::Vec<D> Share(hn::Vec<D> gradient, hn::Vec<DI> number, std::int64_t tap) const {
+    const auto mine = hn::Eq(number, hn::Set(DI(), static_cast<hn::TFromD<DI>>(tap)));
+    return hn::IfThenElseZero(hn::RebindMask(D(), mine), gradient);
+  }
+};
+
+template <typename T>
+void ExpandOf(const Pooling& p, Span items) {
+  Expand(p, items, RoutedShare<T>(p));
 }
 
 /**
@@ -278,6 +330,9 @@ void ScatterOf(const Pooling& p, Span items) {
 
 // --- what the table holds: plain functions ---
 
+void ExpandWindows(const Pooling& p, Span items) {
+  FloatTypes::with(p, [&]<typename T>() { ExpandOf<T>(p, items); });
+}
 void GatherRows(const Pooling& p, Span items) {
   FloatTypes::with(p, [&]<typename T>() { GatherRowsOf<T>(p, items); });
 }
@@ -313,6 +368,10 @@ bool few_windows(const Pooling& p) {
   return p.mask_type == MaskType::position_u8 && FloatTypes::has(p);
 }
 
+bool accepts_expand(const Pooling& p) {
+  return p.mask_type == MaskType::position_u8 && FloatTypes::has(p) && ExpandAccept(p);
+}
+
 bool accepts_gather_rows(const Pooling& p) { return few_windows(p) && RowsAccept(p); }
 
 bool accepts_gather_interleaved(const Pooling& p) {
@@ -327,6 +386,7 @@ std::int64_t scatter_items(const Pooling& p) { return p.geometry.batch * Channel
 
 std::span<const Kernel> route_backward_kernels() {
   static const Kernel kernels[] = {
+      {"expand", accepts_expand, ExpandItems, FEATUREPOOL_TIERED(routing::ExpandWindows)},
       {"gather_rows", accepts_gather_rows, InputRowItems, FEATUREPOOL_TIERED(routing::GatherRows)},
       {"gather_interleaved", accepts_gather_interleaved, InterleavedInputItems,
        FEATUREPOOL_TIERED(routing::GatherChannels)},

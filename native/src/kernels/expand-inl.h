@@ -1,0 +1,336 @@
+// Gradients of windows that share no input: every element of dx belongs to one output at most, so
+// it is written once, straight from registers.
+#if defined(FEATUREPOOL_KERNELS_EXPAND_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef FEATUREPOOL_KERNELS_EXPAND_INL_H_
+#undef FEATUREPOOL_KERNELS_EXPAND_INL_H_
+#else
+#define FEATUREPOOL_KERNELS_EXPAND_INL_H_
+#endif
+
+#include <algorithm>
+#include <cstdint>
+#include <numeric>
+#include <vector>
+
+#include "hwy/highway.h"
+#include "kernels/gradients-inl.h"
+#include "kernels/lanes-inl.h"
+#include "kernels/plane_view.hpp"
+#include "kernels/scratch.hpp"
+#include "kernels/windows.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace featurepool {
+namespace HWY_NAMESPACE {
+
+/** The output whose window holds input position `i`, and through which tap; tap -1: none does. */
+inline Covering OwnerOf(const Axis& axis, std::int64_t i) {
+  const std::int64_t output = (i + axis.pad_begin) / axis.stride;
+  const std::int64_t reach = (i + axis.pad_begin) % axis.stride;
+  const std::int64_t tap = reach / axis.dilation;
+  if (output >= axis.output || reach % axis.dilation != 0 || tap >= axis.kernel) return {0, -1};
+  return {output, tap};
+}
+
+/** What expanding goes by: runs of dx that repeat, in the order of the memory. */
+struct ExpandPlan {
+  const Geometry& g;
+  std::int64_t channels;      ///< neighbours in memory: 1, or those of an interleaved tensor
+  std::int64_t blocks;        ///< planes, or interleaved images
+  std::int64_t row;           ///< elements of a row of dx
+  std::int64_t plane;         ///< elements of a plane of dx
+  std::int64_t output_row;    ///< elements of a row of dy
+  std::int64_t output_plane;  ///< elements of a plane of dy
+  std::int64_t run_planes;    ///< small planes: how many make a run; 0: rows are runs
+  std::int64_t tile;          ///< elements of a row that make a run
+
+  explicit ExpandPlan(const Pooling& p)
+      : g(p.geometry),
+        channels(p.layout == Layout::planar ? 1 : g.channels),
+        blocks(p.layout == Layout::planar ? g.planes() : g.batch),
+        row(g.w().input * channels),
+        plane(g.input_plane() * channels),
+        output_row(g.w().output * channels),
+        output_plane(g.output_plane() * channels) {
+    // A vector that runs from one row into the next takes from one vector of outputs only if a row
+    // of outputs is short.
+    constexpr std::int64_t kSmallPlane = 1024;
+    constexpr std::int64_t kShortRow = 8;
+    run_planes = 0;
+    if (plane <= kSmallPlane && output_row <= kShortRow) {
+      // Whole vectors, and enough of them that beginning a run costs nothing.
+      constexpr std::int64_t kLeastRun = 256;
+      constexpr std::int64_t kVector = 16;
+      run_planes = kVector / std::gcd(plane, kVector);
+      run_planes *= (kLeastRun + run_planes * plane - 1) / (run_planes * plane);
+      run_planes = std::min(run_planes, blocks);
+    }
+    // Tiles begin at the same phase of the windows, and where they can at a cache line.
+    constexpr std::int64_t kTile = 1024;
+    constexpr std::int64_t kCacheLine = 64;
+    const std::int64_t step = g.w().stride * channels;
+    const std::int64_t lines = std::lcm(step, kCacheLine);
+    const std::int64_t unit = lines <= kTile ? lines : step;
+    tile = std::min(row, unit * std::max<std::int64_t>(1, kTile / unit));
+  }
+
+  /** Whether runs begin and end where streaming stores can. */
+  bool can_stream(const Pooling& p) const {
+    const std::int64_t element = dtype_size(p.dtype);
+    const auto whole = [&](std::int64_t elements) { return elements * element % 64 == 0; };
+    return beyond_cache(p) && reinterpret_cast<std::uintptr_t>(p.output) % 64 == 0 &&
+           (run_planes > 0 ? whole(run_planes * plane) : whole(row) && whole(tile));
+  }
+
+  RowTiles tiles() const { return {g.d().input, g.h().output, row, tile}; }
+
+  std::int64_t items() const {
+    if (run_planes == 0) return item_count(blocks, tiles());
+    return (blocks + run_planes - 1) / run_planes;
+  }
+};
+
+// Interleaved tensors of more channels have whole vectors of them at every position.
+constexpr std::int64_t kMostExpandedChannels = 7;
+
+inline bool ExpandAccept(const Pooling& p) {
+  if (p.geometry.binned()) return false;
+  if (p.layout == Layout::interleaved && p.geometry.channels > kMostExpandedChannels) return false;
+  for (const Axis& axis : p.geometry.axes) {
+    if (axis.reach() > axis.stride) return false;
+  }
+  return p.geometry.w().stride <= kTileElements;
+}
+
+inline std::int64_t ExpandItems(const Pooling& p) { return ExpandPlan(p).items(); }
+
+/** For each vector of a run: the outputs that it takes from, which of them each lane takes, and a
+ * number for each lane. */
+template <typename Lane>
+class ExpandTable {
+ public:
+  using D = hn::ScalableTag<Lane>;
+  using DI = hn::RebindToSigned<D>;
+  using Index = hn::TFromD<DI>;
+  /** What Build() asks for of an element; `output` -1: none. */
+  struct Source {
+    std::int64_t output;
+    std::int64_t number;
+  };
+
+  explicit ExpandTable(std::int64_t most)
+      : index_(most + LaneCount(D())), number_(most + LaneCount(D())) {}
+
+  /** Makes the table of `size` elements; those of no output have the number `none`. */
+  template <class SourceOf>
+  void Build(std::int64_t size, std::int64_t none, const SourceOf& source_of) {
+    const std::int64_t lanes = LaneCount(D());
+    size_ = size;
+    from_.clear();
+    for (std::int64_t at = 0; at < size; at += lanes) {
+      const std::int64_t begin = Begin(at);
+      Index* const index = index_.get() + at;
+      Index* const number = number_.get() + at;
+      std::int64_t least = kScattered;
+      std::int64_t most = 0;
+      for (std::int64_t i = 0; i < lanes; ++i) {
+        const Source source = begin + i < size ? source_of(begin + i) : Source{-1, none};
+        index[i] = static_cast<Index>(source.output);
+        number[i] = static_cast<Index>(source.output < 0 ? none : source.number);
+        if (source.output < 0) continue;
+        least = std::min(least, source.output);
+        most = std::max(most, source.output);
+      }
+      if (least == kScattered) least = 0;
+      const bool close = most - least < lanes;
+      for (std::int64_t i = 0; i < lanes; ++i) {
+        index[i] = index[i] < 0 ? 0 : static_cast<Index>(index[i] - (close ? least : 0));
+      }
+      from_.push_back(close ? least : kScattered);
+    }
+  }
+
+  std::int64_t size() const { return size_; }
+  /** Where the vector of elements `at` to `at + lanes` begins: the last one ends with the run. */
+  HWY_INLINE std::int64_t Begin(std::int64_t at) const {
+    return std::min(at, std::max<std::int64_t>(0, size_ - LaneCount(D())));
+  }
+  /** The first output of a vector; where they lie too far apart for one, beyond all outputs. */
+  HWY_INLINE std::int64_t From(std::int64_t vector) const {
+    return from_[static_cast<std::size_t>(vector)];
+  }
+  HWY_INLINE hn::Vec<DI> Indices(std::int64_t at) const {
+    return hn::Load(DI(), index_.get() + at);
+  }
+  HWY_INLINE hn::Vec<DI> Numbers(std::int64_t at) const {
+    return hn::Load(DI(), number_.get() + at);
+  }
+  const Index* indices(std::int64_t at) const { return index_.get() + at; }
+
+ private:
+  static constexpr std::int64_t kScattered = std::int64_t{1} << 60;
+
+  std::int64_t size_ = 0;
+  std::vector<std::int64_t> from_;
+  Line<Index> index_;
+  Line<Index> number_;
+};
+
+/** Expands one run of outputs, from `from` on, into kRows rows of dx that are `pitch` apart; the
+ * first of them is that of the taps from `tap` on, each next one `taps` further. */
+template <int kRows, class Term>
+HWY_INLINE void ExpandRun(const ExpandTable<typename Term::Lane>& table, const Term& term,
+                          std::int64_t from, std::int64_t tap, std::int64_t taps,
+                          typename Term::T* HWY_RESTRICT dx, std::int64_t pitch) {
+  using Lane = typename Term::Lane;
+  using T = typename Term::T;
+  const hn::ScalableTag<Lane> d;
+  const hn::RebindToSigned<decltype(d)> di;
+  const std::int64_t lanes = LaneCount(d);
+  const std::int64_t size = table.size();
+  const bool stream = term.stream && size % lanes == 0;
+  std::int64_t vector = 0;
+  for (std::int64_t at = 0; at < size; at += lanes, ++vector) {
+    const auto index = table.Indices(at);
+    auto gradient = hn::Zero(d);
+    auto entry = hn::Zero(di);
+    const std::int64_t first = table.From(vector);
+    if (HWY_LIKELY(from + first + lanes <= term.outputs)) {
+      gradient =
+          hn::TableLookupLanes(term.Gradients(from + first, first), hn::IndicesFromVec(d, index));
+      if constexpr (Term::kMasked) {
+        entry = hn::TableLookupLanes(term.Entries(from + first), hn::IndicesFromVec(di, index));
+      }
+    } else {
+      // Outputs far apart, or at the tensor's end: one by one.
+      HWY_ALIGN Lane gradients[hn::MaxLanes(d)] = {};
+      HWY_ALIGN hn::TFromD<decltype(di)> entries[hn::MaxLanes(d)] = {};
+      const auto* indices = table.indices(at);
+      const std::int64_t base = first < term.outputs ? first : 0;
+      for (std::int64_t i = 0; i < lanes; ++i) {
+        const std::int64_t output = base + indices[i];
+        if (from + output >= term.outputs) continue;
+        gradients[i] = term.Gradient(from + output, output);
+        if constexpr (Term::kMasked) {
+          entries[i] = static_cast<hn::TFromD<decltype(di)>>(term.Entry(from + output));
+        }
+      }
+      gradient = hn::Load(d, gradients);
+      entry = hn::Load(di, entries);
+    }
+    const auto number = term.Numbers(entry, table.Numbers(at));
+    T* const to = dx + table.Begin(at);
+    for (int r = 0; r < kRows; ++r) {
+      const auto share = term.Share(gradient, number, tap + r * taps);
+      if constexpr (std::is_same_v<T, Lane>) {
+        if (stream) {
+          hn::Stream(share, d, to + r * pitch);
+          continue;
+        }
+      }
+      StoreElements(share, d, to + r * pitch, size);
+    }
+  }
+}
+
+template <typename T>
+HWY_INLINE void FillZero(T* HWY_RESTRICT dx, std::int64_t size) {
+  std::fill_n(reinterpret_cast<char*>(dx), size * static_cast<std::int64_t>(sizeof(T)), char{0});
+}
+
+/**
+ * dx of windows that share no input, in runs: a table says which output each element of a run takes
+ * from, so widths, strides, padding and few interleaved channels are all the same. Runs are rows,
+ * several of one window at a time, or where planes are small some planes as one.
+ *
+ * @param term what an output gives to its window's elements
+ */
+template <class Term>
+HWY_INLINE void Expand(const Pooling& p, Span items, Term term) {
+  using T = typename Term::T;
+  const ExpandPlan plan(p);
+  const Geometry& g = p.geometry;
+  const std::int64_t channels = plan.channels;
+  auto* const output = static_cast<T*>(p.output);
+  ExpandTable<typename Term::Lane> table(plan.run_planes > 0 ? plan.run_planes * plan.plane
+                                                             : plan.tile);
+
+  if (plan.run_planes > 0) {
+    term.StartPlanes(plan);
+    for (std::int64_t run = items.begin; run < items.end; ++run) {
+      const std::int64_t first = run * plan.run_planes;
+      const std::int64_t size = std::min(plan.run_planes, plan.blocks - first) * plan.plane;
+      if (size != table.size()) {
+        table.Build(size, Term::kNone, [&](std::int64_t e) {
+          const std::int64_t position = e % plan.plane / channels;
+          const Covering w = OwnerOf(g.w(), position % g.w().input);
+          const Covering h = OwnerOf(g.h(), position / g.w().input % g.h().input);
+          const Covering d = OwnerOf(g.d(), position / g.w().input / g.h().input);
+          const bool none = d.tap < 0 || h.tap < 0 || w.tap < 0;
+          const std::int64_t o = (d.output * g.h().output + h.output) * g.w().output + w.output;
+          return typename decltype(table)::Source{
+              none ? -1 : e / plan.plane * plan.output_plane + o * channels + e % channels,
+              Term::Number((d.tap * g.h().kernel + h.tap) * g.w().kernel + w.tap)};
+        });
+      }
+      ExpandRun<1>(table, term, first * plan.output_plane, 0, 0, output + first * plan.plane, 0);
+    }
+    return;
+  }
+
+  const RowTiles tiles = plan.tiles();
+  const std::int64_t step = g.w().stride * channels;
+  std::int64_t started = -1;
+  bool started_inside = false;
+  RowTiles::Item item = tiles.item(items.begin);
+  for (std::int64_t index = items.begin; index < items.end; ++index, tiles.advance(item)) {
+    const Span columns = tiles.columns(item);
+    const std::int64_t outputs = columns.begin / step * channels;
+    if (item.tile != started) {
+      // Tiles are alike but for those at a row's end.
+      const bool inside =
+          columns.size() == plan.tile &&
+          ((columns.end - 1) / channels + g.w().pad_begin) / g.w().stride < g.w().output;
+      if (!inside || !started_inside) {
+        table.Build(columns.size(), Term::kNone, [&](std::int64_t e) {
+          const Covering w = OwnerOf(g.w(), (columns.begin + e) / channels);
+          return typename decltype(table)::Source{
+              w.tap < 0 ? -1 : w.output * channels + e % channels - outputs, Term::Number(w.tap)};
+        });
+      }
+      started_inside = inside;
+      started = item.tile;
+      term.StartTile(plan, outputs);
+    }
+    T* const dx =
+        output + item.plane * plan.plane + item.d * g.h().input * plan.row + columns.begin;
+    const Covering od = OwnerOf(g.d(), item.d);
+    const std::int64_t start = g.h().start(item.h);
+    const Span rows{item.h == 0 ? 0 : start,
+                    item.h + 1 == g.h().output ? g.h().input : start + g.h().stride};
+    const std::int64_t from = item.plane * plan.output_plane +
+                              (od.output * g.h().output + item.h) * plan.output_row + outputs;
+    if (od.tap >= 0) term.StartRow(od.output, item.h);
+    for (std::int64_t row = rows.begin; row < rows.end; ++row) {
+      T* const to = dx + row * plan.row;
+      const Covering oh = OwnerOf(g.h(), row);
+      if (od.tap < 0 || oh.tap < 0) {
+        FillZero(to, columns.size());
+        continue;
+      }
+      const std::int64_t tap = (od.tap * g.h().kernel + oh.tap) * g.w().kernel;
+      if (row + 1 < rows.end && oh.tap + 1 < g.h().kernel && g.h().dilation == 1) {
+        ExpandRun<2>(table, term, from, tap, g.w().kernel, to, plan.row);
+        ++row;
+      } else {
+        ExpandRun<1>(table, term, from, tap, 0, to, 0);
+      }
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace featurepool
+HWY_AFTER_NAMESPACE();
+
+#endif
