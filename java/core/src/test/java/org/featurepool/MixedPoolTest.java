@@ -17,39 +17,34 @@ class MixedPoolTest {
     return random.doubles(random.nextBoolean() ? 1 : channels, 0, 1).toArray();
   }
 
-  @ParameterizedTest
-  @EnumSource(Layout.class)
-  void agreesWithPlainJava(Layout layout) {
-    SplittableRandom random = new SplittableRandom(61);
-    for (int i = 0; i < 150; i++) {
-      PoolCase pool = PoolCase.random(random).withoutDivisor();
-      float[] x = TestTensors.floats(random, pool.inputSize(), true);
-      Oracle.Maxima maxima = Oracle.max(pool, x, Float.NEGATIVE_INFINITY);
-      Oracle.Bounded averages = Oracle.average(pool, x);
-      double[] alpha = weights(random, pool.channels());
-      MixedPool add = MixedPool.add(pool.window(), alpha);
-      MixedPool cat = MixedPool.cat(pool.window());
-      try (Arena arena = Arena.ofConfined()) {
-        Tensor input = TestTensors.tensor(arena, DType.F32, pool.inputShape(layout), x);
-        float[] sums = TestTensors.planar(add.forward(input, arena));
-        float[] joined = TestTensors.planar(cat.forward(input, arena));
-        for (int o = 0; o < sums.length; o++) {
-          int plane = o / pool.outputPlane();
-          int c = plane % pool.channels();
-          double a = alpha[alpha.length == 1 ? 0 : c];
-          double maximum = maxima.values()[o];
-          double average = averages.values()[o];
-          double expected = a * maximum + (1 - a) * average;
-          double tolerance = averages.tolerance()[o] + Math.ulp((float) maximum);
-          String what = "output " + o + " of " + pool;
-          PlainWindows.assertClose(expected, sums[o], tolerance, what);
-          int at = ((plane - c) * 2 + c) * pool.outputPlane() + o % pool.outputPlane();
-          PlainWindows.assertClose(average, joined[at], averages.tolerance()[o], what);
-          assertEquals(
-              Float.floatToRawIntBits(maxima.values()[o]),
-              Float.floatToRawIntBits(joined[at + pool.channels() * pool.outputPlane()]),
-              what);
-        }
+  static void agreesWithPlainJava(PoolCase any, Layout layout, SplittableRandom random) {
+    PoolCase pool = any.withoutDivisor();
+    float[] x = TestTensors.floats(random, pool.inputSize(), true);
+    Oracle.Maxima maxima = Oracle.max(pool, x, Float.NEGATIVE_INFINITY);
+    Oracle.Bounded averages = Oracle.average(pool, x);
+    double[] alpha = weights(random, pool.channels());
+    MixedPool add = MixedPool.add(pool.window(), alpha);
+    MixedPool cat = MixedPool.cat(pool.window());
+    try (Arena arena = Arena.ofConfined()) {
+      Tensor input = TestTensors.tensor(arena, DType.F32, pool.inputShape(layout), x);
+      float[] sums = TestTensors.planar(add.forward(input, arena));
+      float[] joined = TestTensors.planar(cat.forward(input, arena));
+      for (int o = 0; o < sums.length; o++) {
+        int plane = o / pool.outputPlane();
+        int c = plane % pool.channels();
+        double a = alpha[alpha.length == 1 ? 0 : c];
+        double maximum = maxima.values()[o];
+        double average = averages.values()[o];
+        double expected = a * maximum + (1 - a) * average;
+        double tolerance = averages.tolerance()[o] + Math.ulp((float) maximum);
+        String what = "output " + o + " of " + pool;
+        PlainWindows.assertClose(expected, sums[o], tolerance, what);
+        int at = ((plane - c) * 2 + c) * pool.outputPlane() + o % pool.outputPlane();
+        PlainWindows.assertClose(average, joined[at], averages.tolerance()[o], what);
+        assertEquals(
+            Float.floatToRawIntBits(maxima.values()[o]),
+            Float.floatToRawIntBits(joined[at + pool.channels() * pool.outputPlane()]),
+            what);
       }
     }
   }

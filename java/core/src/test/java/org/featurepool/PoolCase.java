@@ -1,7 +1,6 @@
 package org.featurepool;
 
 import java.util.Arrays;
-import java.util.SplittableRandom;
 
 /**
  * One pooling over a planar tensor, in plain integers: the input of the oracle, and what the
@@ -129,56 +128,42 @@ record PoolCase(
         false, 0);
   }
 
-  /** A case that the library must accept; small, with every parameter in play. */
-  static PoolCase random(SplittableRandom random) {
-    int rank = 1 + random.nextInt(3);
-    Padding padding = Padding.values()[random.nextInt(Padding.values().length)];
-    boolean ceil =
-        !padding.name().startsWith("SAME") && padding != Padding.ADAPTIVE && random.nextInt(3) == 0;
-    int[] input = {1, 1, 1};
-    int[] kernel = {1, 1, 1};
-    int[] stride = {1, 1, 1};
-    int[] begin = new int[3];
-    int[] end = new int[3];
-    int[] dilation = {1, 1, 1};
-    int mostInput = rank == 1 ? 150 : rank == 2 ? 24 : 9;
-    boolean same = random.nextBoolean();
-    for (int i = 3 - rank; i < 3; i++) {
-      boolean copy = same && i > 3 - rank;
-      kernel[i] = copy ? kernel[i - 1] : 1 + random.nextInt(random.nextInt(8) == 0 ? 14 : 4);
-      stride[i] = copy ? stride[i - 1] : 1 + random.nextInt(3);
-      dilation[i] = random.nextInt(4) == 0 ? 1 + random.nextInt(3) : 1;
-      int reach = dilation[i] * (kernel[i] - 1) + 1;
-      if (padding == Padding.ADAPTIVE) {
-        stride[i] = 1;
-        dilation[i] = 1;
-        input[i] = 1 + random.nextInt(mostInput);
-        kernel[i] = 1 + random.nextInt(random.nextInt(5) == 0 ? 2 * input[i] : input[i]);
-        continue;
-      }
-      if (padding == Padding.EXPLICIT && random.nextBoolean()) {
-        begin[i] = random.nextInt(reach);
-        end[i] = random.nextInt(reach);
-      }
-      int least = padding.name().startsWith("SAME") ? 1 : Math.max(1, reach - begin[i] - end[i]);
-      input[i] = least + random.nextInt(mostInput);
-    }
-    int channels = 1 + random.nextInt(random.nextInt(4) == 0 ? 70 : 6);
-    int batch = random.nextInt(12) == 0 ? 0 : 1 + random.nextInt(2);
+  private PoolCase changed(
+      int images, int[] extents, int[] begin, int[] end, Padding how, boolean up) {
     return new PoolCase(
         rank,
-        batch,
+        images,
         channels,
-        input,
+        extents,
         kernel,
         stride,
         begin,
         end,
         dilation,
-        padding,
-        ceil,
-        random.nextBoolean(),
-        random.nextInt(4) == 0 ? 1 + random.nextInt(20) : 0);
+        how,
+        up,
+        includePadding,
+        divisor);
+  }
+
+  /** The case with other input extents and explicit padding. */
+  PoolCase explicit(int[] extents, int[] begin, int[] end) {
+    return changed(batch, extents, begin, end, Padding.EXPLICIT, ceil);
+  }
+
+  /** The case with other input extents. */
+  PoolCase with(int[] extents) {
+    return changed(batch, extents, padBegin, padEnd, padding, ceil);
+  }
+
+  /** The case with output extents rounded down. */
+  PoolCase floored() {
+    return changed(batch, input, padBegin, padEnd, padding, false);
+  }
+
+  /** The case with another number of images. */
+  PoolCase withBatch(int images) {
+    return changed(images, input, padBegin, padEnd, padding, ceil);
   }
 
   Axis axis(int i) {

@@ -13,8 +13,6 @@ import org.junit.jupiter.params.provider.EnumSource;
 
 /** RoI pooling and RoIAlign in f64 against plain loops, bin by bin and sample by sample. */
 class RegionsTest {
-  private static final int CASES = 150;
-
   /** A random batch with random regions in it. */
   private static final class Case {
     final int n;
@@ -155,61 +153,50 @@ class RegionsTest {
     }
   }
 
-  @ParameterizedTest
-  @EnumSource(Layout.class)
-  void roiPoolAgreesWithPlainJava(Layout layout) {
-    SplittableRandom random = new SplittableRandom(51);
-    for (int i = 0; i < CASES; i++) {
-      Case test = new Case(random);
-      int bins = test.rows * test.columns;
-      double[] weights = random.doubles(test.outputs(), -1, 1).toArray();
-      double[] dx = new double[test.x.length];
-      try (Arena arena = Arena.ofConfined()) {
-        Regions regions = Regions.of(arena, test.boxes, test.images);
-        RoiPool pool = RoiPool.of(test.rows, test.columns, test.scale);
-        RoiPool.Result result =
-            pool.forwardWithMask(
-                PlainWindows.tensor(arena, test.input(layout), test.x), regions, arena);
-        double[] y = PlainWindows.planar(result.output());
-        float[] mask = TestTensors.planar(result.mask().tensor());
-        for (int o = 0; o < y.length; o++) {
-          int region = o / bins / test.c;
-          int channel = o / bins % test.c;
-          int position = test.greatest(region, channel, o % bins);
-          assertEquals(position, (int) mask[o], "mask of case " + i);
-          assertEquals(position < 0 ? 0 : test.at(region, channel, position), y[o], "case " + i);
-          if (position >= 0) {
-            int plane = (int) test.images[region] * test.c + channel;
-            dx[plane * test.h * test.w + position] += weights[o];
-          }
+  static void roiPoolAgreesWithPlainJava(Layout layout, SplittableRandom random) {
+    Case test = new Case(random);
+    int bins = test.rows * test.columns;
+    double[] weights = random.doubles(test.outputs(), -1, 1).toArray();
+    double[] dx = new double[test.x.length];
+    try (Arena arena = Arena.ofConfined()) {
+      Regions regions = Regions.of(arena, test.boxes, test.images);
+      RoiPool pool = RoiPool.of(test.rows, test.columns, test.scale);
+      RoiPool.Result result =
+          pool.forwardWithMask(
+              PlainWindows.tensor(arena, test.input(layout), test.x), regions, arena);
+      double[] y = PlainWindows.planar(result.output());
+      float[] mask = TestTensors.planar(result.mask().tensor());
+      for (int o = 0; o < y.length; o++) {
+        int region = o / bins / test.c;
+        int channel = o / bins % test.c;
+        int position = test.greatest(region, channel, o % bins);
+        assertEquals(position, (int) mask[o], "mask");
+        assertEquals(position < 0 ? 0 : test.at(region, channel, position), y[o], "maximum");
+        if (position >= 0) {
+          int plane = (int) test.images[region] * test.c + channel;
+          dx[plane * test.h * test.w + position] += weights[o];
         }
-        Tensor dy = PlainWindows.tensor(arena, result.output().shape(), weights);
-        double[] gradient = PlainWindows.planar(pool.backward(dy, result.mask(), regions, arena));
-        for (int j = 0; j < dx.length; j++) {
-          assertEquals(dx[j], gradient[j], "gradient of case " + i);
-        }
+      }
+      Tensor dy = PlainWindows.tensor(arena, result.output().shape(), weights);
+      double[] gradient = PlainWindows.planar(pool.backward(dy, result.mask(), regions, arena));
+      for (int j = 0; j < dx.length; j++) {
+        assertEquals(dx[j], gradient[j], "gradient");
       }
     }
   }
 
-  @ParameterizedTest
-  @EnumSource(Layout.class)
-  void roiAlignAgreesWithPlainJava(Layout layout) {
-    SplittableRandom random = new SplittableRandom(52);
-    for (int i = 0; i < CASES; i++) {
-      Case test = new Case(random);
-      int bins = test.rows * test.columns;
-      try (Arena arena = Arena.ofConfined()) {
-        Regions regions = Regions.of(arena, test.boxes, test.images);
-        double[] y =
-            PlainWindows.planar(
-                test.align()
-                    .forward(
-                        PlainWindows.tensor(arena, test.input(layout), test.x), regions, arena));
-        for (int o = 0; o < y.length; o++) {
-          double expected = test.aligned(o / bins / test.c, o / bins % test.c, o % bins);
-          assertEquals(expected, y[o], 1e-13, test.align() + ", case " + i);
-        }
+  static void roiAlignAgreesWithPlainJava(Layout layout, SplittableRandom random) {
+    Case test = new Case(random);
+    int bins = test.rows * test.columns;
+    try (Arena arena = Arena.ofConfined()) {
+      Regions regions = Regions.of(arena, test.boxes, test.images);
+      double[] y =
+          PlainWindows.planar(
+              test.align()
+                  .forward(PlainWindows.tensor(arena, test.input(layout), test.x), regions, arena));
+      for (int o = 0; o < y.length; o++) {
+        double expected = test.aligned(o / bins / test.c, o / bins % test.c, o % bins);
+        assertEquals(expected, y[o], 1e-13, test.align().toString());
       }
     }
   }

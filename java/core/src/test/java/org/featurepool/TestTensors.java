@@ -51,6 +51,33 @@ final class TestTensors {
     return (short) (Float.floatToRawIntBits(value) >>> 16);
   }
 
+  /** An f32 or f64 tensor of the values of a planar array. */
+  static Tensor converted(Arena arena, DType dtype, Shape shape, double[] planar) {
+    Tensor tensor = blank(arena, dtype, shape);
+    for (int i = 0; i < planar.length; i++) {
+      int at = place(shape, i);
+      if (dtype == DType.F32) {
+        tensor.segment().setAtIndex(ValueLayout.JAVA_FLOAT, at, (float) planar[i]);
+      } else {
+        tensor.segment().setAtIndex(ValueLayout.JAVA_DOUBLE, at, planar[i]);
+      }
+    }
+    return tensor;
+  }
+
+  /** The values of an f32 or f64 tensor as a planar array, bit for bit. */
+  static double[] doubles(Tensor tensor) {
+    double[] planar = new double[(int) tensor.shape().elementCount()];
+    for (int i = 0; i < planar.length; i++) {
+      int at = place(tensor.shape(), i);
+      planar[i] =
+          tensor.dtype() == DType.F32
+              ? tensor.segment().getAtIndex(ValueLayout.JAVA_FLOAT, at)
+              : tensor.segment().getAtIndex(ValueLayout.JAVA_DOUBLE, at);
+    }
+    return planar;
+  }
+
   /** A tensor filled with a pattern that no result has. */
   static Tensor blank(Arena arena, DType dtype, Shape shape) {
     MemorySegment segment = arena.allocate(shape.elementCount() * dtype.size(), dtype.size());

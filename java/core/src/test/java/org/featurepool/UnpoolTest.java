@@ -23,46 +23,61 @@ class UnpoolTest {
     return TestTensors.tensor(arena, dtype, shape, values);
   }
 
-  @ParameterizedTest
-  @EnumSource(Layout.class)
-  void lastOfEqualIndicesWins(Layout layout) {
-    SplittableRandom random = new SplittableRandom(41);
-    for (int i = 0; i < 200; i++) {
-      int rank = random.nextInt(1, 4);
-      long[] small = new long[2 + rank];
-      long[] large = new long[2 + rank];
-      small[0] = large[0] = random.nextInt(1, 3);
-      small[1] = large[1] = random.nextInt(1, 20);
-      for (int axis = 2; axis < small.length; axis++) {
-        small[axis] = random.nextInt(1, 5);
-        large[axis] = random.nextInt(1, 9);
-      }
-      Shape input = Shape.of(layout, small);
-      Shape output = Shape.of(layout, large);
-      int plane = (int) output.planeSize();
-      float[] x = TestTensors.floats(random, (int) input.elementCount(), true);
-      float[] dy = TestTensors.floats(random, (int) output.elementCount(), false);
-      long[] index = new long[x.length];
-      float[] y = new float[dy.length];
-      float[] dx = new float[x.length];
-      for (int j = 0; j < x.length; j++) {
-        index[j] = random.nextInt(plane);
-        int to = j / (int) input.planeSize() * plane + (int) index[j];
-        y[to] = x[j];
-        dx[j] = dy[to];
-      }
-      MaxUnpool unpool = MaxUnpool.of(Window.line(1));
-      try (Arena arena = Arena.ofConfined()) {
-        DType type = random.nextBoolean() ? DType.I32 : DType.I64;
-        Tensor places = indices(arena, type, input, index);
-        Tensor out = TestTensors.blank(arena, DType.F32, output);
-        unpool.forward(TestTensors.tensor(arena, DType.F32, input, x), places, out);
-        TestTensors.assertSameBits(y, TestTensors.planar(out), "case " + i);
-        Tensor gradient = TestTensors.tensor(arena, DType.F32, output, dy);
-        Tensor inputGradient = TestTensors.blank(arena, DType.F32, input);
-        unpool.backward(gradient, places, inputGradient);
-        TestTensors.assertSameBits(dx, TestTensors.planar(inputGradient), "case " + i);
-      }
+  static void lastOfEqualIndicesWins(Layout layout, SplittableRandom random) {
+    int rank = random.nextInt(1, 4);
+    long[] small = new long[2 + rank];
+    long[] large = new long[2 + rank];
+    small[0] = large[0] = random.nextInt(1, 3);
+    small[1] = large[1] = random.nextInt(1, 20);
+    for (int axis = 2; axis < small.length; axis++) {
+      small[axis] = random.nextInt(1, 5);
+      large[axis] = random.nextInt(1, 9);
+    }
+    Shape input = Shape.of(layout, small);
+    Shape output = Shape.of(layout, large);
+    int plane = (int) output.planeSize();
+    float[] x = TestTensors.floats(random, (int) input.elementCount(), true);
+    float[] dy = TestTensors.floats(random, (int) output.elementCount(), false);
+    long[] index = new long[x.length];
+    float[] y = new float[dy.length];
+    float[] dx = new float[x.length];
+    for (int j = 0; j < x.length; j++) {
+      index[j] = random.nextInt(plane);
+      int to = j / (int) input.planeSize() * plane + (int) index[j];
+      y[to] = x[j];
+      dx[j] = dy[to];
+    }
+    MaxUnpool unpool = MaxUnpool.of(Window.line(1));
+    try (Arena arena = Arena.ofConfined()) {
+      DType type = random.nextBoolean() ? DType.I32 : DType.I64;
+      Tensor places = indices(arena, type, input, index);
+      Tensor out = TestTensors.blank(arena, DType.F32, output);
+      unpool.forward(TestTensors.tensor(arena, DType.F32, input, x), places, out);
+      TestTensors.assertSameBits(y, TestTensors.planar(out), "unpooled");
+      Tensor gradient = TestTensors.tensor(arena, DType.F32, output, dy);
+      Tensor inputGradient = TestTensors.blank(arena, DType.F32, input);
+      unpool.backward(gradient, places, inputGradient);
+      TestTensors.assertSameBits(dx, TestTensors.planar(inputGradient), "gradient");
+    }
+  }
+
+  static void averagesAreSpreadAsTheirGradientIs(
+      PoolCase pool, Layout layout, SplittableRandom random) {
+    float[] x = TestTensors.floats(random, pool.outputSize(), false);
+    float[] dy = TestTensors.floats(random, pool.inputSize(), false);
+    AvgUnpool unpool = AvgUnpool.of(pool.window());
+    try (Arena arena = Arena.ofConfined()) {
+      Tensor tensor = TestTensors.tensor(arena, DType.F32, pool.outputShape(layout), x);
+      Tensor out = unpool.forward(tensor, pool.inputShape(layout), arena);
+      String what = unpool + " of " + pool;
+      TestTensors.assertWithin(
+          Oracle.averageBackward(pool, x), DType.F32, TestTensors.planar(out), what);
+      Tensor gradient = TestTensors.tensor(arena, DType.F32, pool.inputShape(layout), dy);
+      TestTensors.assertWithin(
+          Oracle.average(pool, dy),
+          DType.F32,
+          TestTensors.planar(unpool.backward(gradient, arena)),
+          what);
     }
   }
 
