@@ -199,6 +199,53 @@ class BindingTest {
     return "  printf(\"" + label + " %lld\\n\", (long long)(" + expression + "));\n";
   }
 
+  /** What old programs were compiled against; the other tests say that the library is so. */
+  private static List<String> snapshot() {
+    List<String> lines = new ArrayList<>();
+    lines.add("The C interface of Featurepool, version " + featurepool_h.FPOOL_ABI_VERSION());
+    lines.add("");
+    header.prototypes().forEach(lines::add);
+    new TreeMap<>(STRUCTS)
+        .forEach(
+            (name, layout) -> {
+              lines.add("");
+              lines.add("struct " + name + ", " + layout.byteSize() + " bytes");
+              header
+                  .structs()
+                  .get(name)
+                  .forEach(
+                      (field, type) ->
+                          lines.add(
+                              "%5d %s %s"
+                                  .formatted(
+                                      layout.byteOffset(PathElement.groupElement(field)),
+                                      type,
+                                      field)));
+            });
+    lines.add("");
+    new TreeMap<>(header.constants()).forEach((name, value) -> lines.add(name + " = " + value));
+    return lines;
+  }
+
+  /**
+   * A change of the interface is one of {@code docs/abi}, so that none goes unnoticed. One that old
+   * programs do not survive (anything but an addition) needs another FPOOL_ABI_VERSION, too.
+   */
+  @Test
+  void theInterfaceIsTheOneOnRecord() throws IOException {
+    Path record =
+        Tools.MODULE.resolve("../docs/abi/version-" + featurepool_h.FPOOL_ABI_VERSION() + ".txt");
+    List<String> now = snapshot();
+    if (Boolean.getBoolean("featurepool.abi.record")) {
+      Files.write(record, now);
+    }
+    assertEquals(
+        String.join("\n", Files.readAllLines(record)),
+        String.join("\n", now),
+        "record an intended change with -Dfeaturepool.abi.record=true, and raise"
+            + " FPOOL_ABI_VERSION if it is more than an addition");
+  }
+
   @Test
   void regeneratingChangesNothing() {
     assumeTrue(Tools.isInstalled("jextract"), "jextract is not on the PATH");
