@@ -7,6 +7,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalDouble;
+import java.util.stream.IntStream;
 
 /** Runs the contenders of a cell against each other and against its limit. */
 final class CellBench {
@@ -16,11 +18,13 @@ final class CellBench {
   // What the limit's buffers hold; why not zeros, limit.h tells.
   private static final byte FILLING = 0x3C;
 
+  private final List<Contender> contenders;
   private final LimitLibrary limit;
   private final Rounds rounds;
   private final Workers workers;
 
-  CellBench(LimitLibrary limit, Rounds rounds, Workers workers) {
+  CellBench(List<Contender> contenders, LimitLibrary limit, Rounds rounds, Workers workers) {
+    this.contenders = contenders;
     this.limit = limit;
     this.rounds = rounds;
     this.workers = workers;
@@ -37,51 +41,70 @@ final class CellBench {
       List<Measurement> measurements, Map<String, String> lacking, Map<String, String> wrong) {}
 
   Outcome run(String id, Task task) {
-    Map<String, String> lacking = new LinkedHashMap<>();
-    Map<String, String> wrong = new LinkedHashMap<>();
-    List<String> names = new ArrayList<>();
-    List<Runnable> runs = new ArrayList<>();
+    List<Contender.Call> calls = new ArrayList<>();
     try (Arena arena = Arena.ofConfined()) {
-      runs.addAll(passes(task, arena));
-      int passes = runs.size();
-      Workload workload = new Workload(task, arena);
-      Result expected = null;
-      for (Contender contender : Contenders.ALL) {
-        Optional<String> lack = contender.lack(task);
-        if (lack.isPresent()) {
-          lacking.put(contender.name(), lack.get());
-          continue;
-        }
-        Contender.Call call = contender.prepare(workload, workers, arena);
-        call.run();
-        Result result = call.result();
-        if (expected == null) {
-          expected = result;
-        }
-        Optional<String> difference = expected.difference(result, task);
-        if (difference.isPresent()) {
-          wrong.put(contender.name(), difference.get());
-        } else {
-          names.add(contender.name());
-          runs.add(call::run);
-        }
+      try {
+        return run(id, task, arena, calls);
+      } finally {
+        calls.reversed().forEach(Contender.Call::close);
       }
-      List<Double> nanos = rounds.medians(runs);
-      double least =
-          nanos.subList(0, passes).stream().mapToDouble(Double::doubleValue).min().orElseThrow();
-      List<Measurement> measurements = new ArrayList<>();
-      measurements.add(measurement(id, LIMIT, task, least, least));
-      for (int i = 0; i < names.size(); i++) {
-        measurements.add(measurement(id, names.get(i), task, nanos.get(passes + i), least));
-      }
-      return new Outcome(measurements, lacking, wrong);
     }
   }
 
-  private Measurement measurement(
-      String id, String contender, Task task, double nanos, double limitNanos) {
+  /** Adds to {@code calls} what is to be closed before {@code arena}. */
+  private Outcome run(String id, Task task, Arena arena, List<Contender.Call> calls) {
+    Map<String, String> lacking = new LinkedHashMap<>();
+    Map<String, String> wrong = new LinkedHashMap<>();
+    List<Contender> taking = new ArrayList<>();
+    List<Runnable> runs = passes(task, arena);
+    int passes = runs.size();
+    Workload workload = new Workload(task, arena);
+    Result expected = null;
+    for (Contender contender : contenders) {
+      Optional<String> lack = contender.lack(task);
+      if (lack.isPresent()) {
+        lacking.put(contender.name(), lack.get());
+        continue;
+      }
+      Contender.Call call;
+      try {
+        call = contender.prepare(workload, workers, arena);
+      } catch (UnsupportedOperationException e) {
+        lacking.put(contender.name(), e.getMessage());
+        continue;
+      }
+      calls.add(call);
+      call.run();
+      Result result = call.result();
+      if (expected == null) {
+        expected = result;
+      }
+      Optional<String> difference = expected.difference(result, task);
+      if (difference.isPresent()) {
+        wrong.put(contender.name(), difference.get());
+      } else {
+        taking.add(contender);
+        runs.add(call::run);
+      }
+    }
+    List<Double> nanos = rounds.medians(runs);
+    double least =
+        nanos.subList(0, passes).stream().mapToDouble(Double::doubleValue).min().orElseThrow();
+    List<Double> times = nanos.subList(passes, nanos.size());
+    OptionalDouble best =
+        IntStream.range(0, times.size())
+            .filter(i -> taking.get(i).isPeer())
+            .mapToDouble(times::get)
+            .min();
     long bytes = task.readBytes() + task.writtenBytes();
-    return new Measurement(id, contender, workers.threads(), nanos, bytes, limitNanos);
+    int threads = workers.threads();
+    List<Measurement> measurements = new ArrayList<>();
+    measurements.add(new Measurement(id, LIMIT, threads, least, bytes, least, best));
+    for (int i = 0; i < times.size(); i++) {
+      measurements.add(
+          new Measurement(id, taking.get(i).name(), threads, times.get(i), bytes, least, best));
+    }
+    return new Outcome(measurements, lacking, wrong);
   }
 
   /** What may be the fastest pass: plain or streaming, by one thread or all. */

@@ -33,7 +33,7 @@ public final class ContenderCall implements AutoCloseable {
             .flatMap(Task::of)
             .orElseThrow(() -> new IllegalArgumentException("there is no cell " + cell));
     Contender found =
-        Contenders.ALL.stream()
+        Contenders.OWN.stream()
             .filter(candidate -> candidate.name().equals(contender))
             .findFirst()
             .orElseThrow(() -> new IllegalArgumentException("there is no contender " + contender));
@@ -55,6 +55,7 @@ public final class ContenderCall implements AutoCloseable {
 
   @Override
   public void close() {
+    call.close();
     workers.close();
     arena.close();
   }

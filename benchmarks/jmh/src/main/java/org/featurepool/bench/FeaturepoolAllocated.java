@@ -8,6 +8,7 @@ import org.featurepool.BilinearPool;
 import org.featurepool.Mask;
 import org.featurepool.MaxPool;
 import org.featurepool.MedianPool;
+import org.featurepool.MinPool;
 import org.featurepool.NetVlad;
 import org.featurepool.SpatialPyramidPool;
 import org.featurepool.SppBlock;
@@ -19,6 +20,11 @@ final class FeaturepoolAllocated implements Contender {
   @Override
   public String name() {
     return "featurepool-alloc";
+  }
+
+  @Override
+  public boolean isPeer() {
+    return false;
   }
 
   @Override
@@ -72,6 +78,10 @@ final class FeaturepoolAllocated implements Contender {
                 MaxPool.Result result = max.forwardWithMask(source, own);
                 return new Output(result.output(), result.mask());
               });
+      case MIN -> {
+        MinPool min = MinPool.of(pooling.window());
+        yield values(own -> min.forward(source, own));
+      }
       case MAX_BACKWARD -> values(own -> max.backward(source, workload.mask, own));
       case AVERAGE -> values(own -> average.forward(source, own));
       case AVERAGE_BACKWARD -> values(own -> average.backward(source, pooling.input(), own));
@@ -107,7 +117,7 @@ final class FeaturepoolAllocated implements Contender {
       public Result result() {
         try (Arena own = Arena.ofConfined()) {
           Output output = pool.apply(own);
-          return FeaturepoolReused.resultOf(output.values(), output.mask());
+          return Result.of(output.values(), output.mask());
         }
       }
     };

@@ -8,6 +8,7 @@ import org.featurepool.DType;
 import org.featurepool.Mask;
 import org.featurepool.MaxPool;
 import org.featurepool.MedianPool;
+import org.featurepool.MinPool;
 import org.featurepool.NetVlad;
 import org.featurepool.SpatialPyramidPool;
 import org.featurepool.SppBlock;
@@ -19,6 +20,11 @@ final class FeaturepoolReused implements Contender {
   @Override
   public String name() {
     return "featurepool";
+  }
+
+  @Override
+  public boolean isPeer() {
+    return false;
   }
 
   @Override
@@ -93,6 +99,10 @@ final class FeaturepoolReused implements Contender {
         Mask mask = Mask.allocate(arena, pooling.window(), pooling.input());
         yield call(() -> max.forwardWithMask(source, out, mask), out, mask);
       }
+      case MIN -> {
+        MinPool min = MinPool.of(pooling.window());
+        yield call(() -> min.forward(source, out), out, null);
+      }
       case MAX_BACKWARD -> call(() -> max.backward(source, workload.mask, out), out, null);
       case AVERAGE -> call(() -> average.forward(source, out), out, null);
       case AVERAGE_BACKWARD -> call(() -> average.backward(source, out), out, null);
@@ -117,30 +127,8 @@ final class FeaturepoolReused implements Contender {
 
       @Override
       public Result result() {
-        return resultOf(out, mask);
+        return Result.of(out, mask);
       }
     };
-  }
-
-  /** Copies tensors to arrays. */
-  static Result resultOf(Tensor values, Mask mask) {
-    boolean compact = mask != null && mask.format() == Mask.Format.COMPACT;
-    return new Result(floats(values), compact ? mask.tensor().toByteArray() : null);
-  }
-
-  private static float[] floats(Tensor tensor) {
-    if (tensor.dtype() == DType.F32) {
-      return tensor.toFloatArray();
-    }
-    return floats(tensor.toByteArray());
-  }
-
-  /** The numbers of unsigned bytes. */
-  static float[] floats(byte[] bytes) {
-    float[] values = new float[bytes.length];
-    for (int i = 0; i < bytes.length; i++) {
-      values[i] = Byte.toUnsignedInt(bytes[i]);
-    }
-    return values;
   }
 }

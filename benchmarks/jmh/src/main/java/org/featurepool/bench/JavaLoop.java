@@ -19,8 +19,8 @@ final class JavaLoop implements Contender {
 
   @Override
   public Optional<String> lack(Task task) {
-    if (!Grid.fitsArrays(task)) {
-      return Optional.of("tensors larger than Java arrays");
+    if (task.lackOfJava().isPresent()) {
+      return task.lackOfJava();
     }
     if (!(task instanceof Pooling pooling)) {
       return Optional.empty();
@@ -127,7 +127,7 @@ final class JavaLoop implements Contender {
             default -> row -> average(grid, x, y, row);
           },
           null,
-          () -> new Result(FeaturepoolReused.floats(y), null));
+          () -> new Result(Result.floats(y), null));
     }
     float[] source = workload.source.toFloatArray();
     if (pooling.kind().backward()) {

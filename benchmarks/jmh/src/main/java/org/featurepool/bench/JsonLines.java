@@ -30,6 +30,9 @@ final class JsonLines implements Closeable {
     number("us", measurement.microseconds());
     number("gbps", measurement.gigabytesPerSecond());
     number("limit_us", measurement.limitMicroseconds());
+    if (measurement.speedupOverBestPeer().isPresent()) {
+      number("speedup_vs_best_peer", measurement.speedupOverBestPeer().getAsDouble());
+    }
     json.writeEndObject();
     json.writeRaw('\n');
     json.flush();

@@ -142,7 +142,9 @@ public final class Main implements Callable<Integer> {
     boolean right = true;
     try (Workers workers = new Workers(Featurepool.threads());
         Progress progress = new Progress(cells.size())) {
-      CellBench bench = new CellBench(limit, quick ? Rounds.quick() : Rounds.thorough(), workers);
+      CellBench bench =
+          new CellBench(
+              Contenders.all(), limit, quick ? Rounds.quick() : Rounds.thorough(), workers);
       for (Cell cell : cells) {
         progress.begin(cell.id());
         right &= measure(bench, cell, lines, progress);

@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -25,7 +26,27 @@ import org.featurepool.Layout;
 final class Matrix {
   private static final String OWN = "matrix.csv";
 
+  // In the order in which a refusal tells them.
+  private static final Map<String, Layout> LAYOUTS =
+      ordered(Map.entry("nchw", Layout.PLANAR), Map.entry("nhwc", Layout.INTERLEAVED));
+  private static final Map<String, DType> DTYPES =
+      ordered(
+          Map.entry("f32", DType.F32),
+          Map.entry("f16", DType.F16),
+          Map.entry("bf16", DType.BF16),
+          Map.entry("u8", DType.U8),
+          Map.entry("i8", DType.I8));
+
   private Matrix() {}
+
+  @SafeVarargs
+  private static <T> Map<String, T> ordered(Map.Entry<String, T>... entries) {
+    Map<String, T> map = new LinkedHashMap<>();
+    for (Map.Entry<String, T> entry : entries) {
+      map.put(entry.getKey(), entry.getValue());
+    }
+    return map;
+  }
 
   /** Reads the project's own matrix. */
   static List<Cell> own() {
@@ -112,8 +133,8 @@ final class Matrix {
           text("id"),
           text("op"),
           text("direction"),
-          choice("layout", "nchw", Layout.PLANAR, "nhwc", Layout.INTERLEAVED),
-          choice("dtype", "f32", DType.F32, "u8", DType.U8),
+          choice("layout", LAYOUTS),
+          choice("dtype", DTYPES),
           extent("n"),
           extent("c"),
           extent("d"),
@@ -144,14 +165,12 @@ final class Matrix {
       throw refusal(column, "a whole number, at least 1");
     }
 
-    private <T> T choice(String column, String name, T value, String otherName, T otherValue) {
-      if (text(column).equals(name)) {
-        return value;
+    private <T> T choice(String column, Map<String, T> choices) {
+      T choice = choices.get(text(column));
+      if (choice == null) {
+        throw refusal(column, String.join(" or ", choices.keySet()));
       }
-      if (text(column).equals(otherName)) {
-        return otherValue;
-      }
-      throw refusal(column, name + " or " + otherName);
+      return choice;
     }
 
     private BadUsage refusal(String column, String right) {

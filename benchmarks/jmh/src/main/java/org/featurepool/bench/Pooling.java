@@ -14,30 +14,34 @@ import org.featurepool.Window;
  * @param window the window; a global pooling's is the whole plane
  * @param global whether one window covers the plane
  */
-record Pooling(Kind kind, DType dtype, Shape input, Window window, boolean global) implements Task {
+public record Pooling(Kind kind, DType dtype, Shape input, Window window, boolean global)
+    implements Task {
   /** The most taps that a one-byte mask can tell apart. */
   static final long MAX_COMPACT_TAPS = 255;
 
   /** What can be computed. */
-  enum Kind {
+  public enum Kind {
     MAX,
     MAX_WITH_MASK,
     MAX_BACKWARD,
+    MIN,
     AVERAGE,
     AVERAGE_BACKWARD,
     MEDIAN,
     STOCHASTIC;
 
-    boolean backward() {
+    /** Whether it computes a gradient. */
+    public boolean backward() {
       return this == MAX_BACKWARD || this == AVERAGE_BACKWARD;
     }
 
-    boolean average() {
+    /** Whether it averages. */
+    public boolean average() {
       return this == AVERAGE || this == AVERAGE_BACKWARD;
     }
 
     /** Whether a mask is written or read. */
-    boolean masked() {
+    public boolean masked() {
       return this == MAX_WITH_MASK || this == MAX_BACKWARD || this == STOCHASTIC;
     }
   }
@@ -54,9 +58,10 @@ record Pooling(Kind kind, DType dtype, Shape input, Window window, boolean globa
 
   private static Kind kind(Cell cell) {
     return switch (cell.op() + " " + cell.direction()) {
-      case "max forward" -> Kind.MAX;
+      case "max forward", "global_max forward" -> Kind.MAX;
       case "max forward_mask" -> Kind.MAX_WITH_MASK;
       case "max backward" -> Kind.MAX_BACKWARD;
+      case "min forward" -> Kind.MIN;
       case "avg forward", "global_avg forward" -> Kind.AVERAGE;
       case "avg backward", "global_avg backward" -> Kind.AVERAGE_BACKWARD;
       case "median forward" -> Kind.MEDIAN;
@@ -135,15 +140,25 @@ record Pooling(Kind kind, DType dtype, Shape input, Window window, boolean globa
   @Override
   public double tolerance(double largest) {
     if (dtype != DType.F32) {
-      return 0;
+      // A rounding of halves to one side or the other, or of sums that were rounded differently.
+      return kind.average() ? roundings() : 0;
     }
     // The inputs are within [-1, 1], and so is an average of them; cancellation leaves an error of
     // that size, not of the result's.
     double bound = 2 * Math.sqrt(window.taps()) * Math.ulp((float) Math.max(1, largest));
     return switch (kind) {
-      case MAX, MAX_WITH_MASK, MEDIAN, STOCHASTIC -> 0;
+      case MAX, MAX_WITH_MASK, MIN, MEDIAN, STOCHASTIC -> 0;
       case AVERAGE, AVERAGE_BACKWARD -> bound;
       case MAX_BACKWARD -> windowsAreApart() ? 0 : bound;
+    };
+  }
+
+  /** The distance between neighbours among the numbers up to 1, or up to 256. */
+  private double roundings() {
+    return switch (dtype) {
+      case F16 -> 0x1p-10;
+      case BF16 -> 0x1p-7;
+      default -> 1;
     };
   }
 

@@ -12,9 +12,9 @@ import org.featurepool.Shape;
  * @param input shape of the features
  * @param clusters of NetVLAD; else 0
  */
-record Product(Kind kind, DType dtype, Shape input, int clusters) implements Task {
+public record Product(Kind kind, DType dtype, Shape input, int clusters) implements Task {
   /** What can be computed. */
-  enum Kind {
+  public enum Kind {
     BILINEAR,
     BILINEAR_BACKWARD,
     NETVLAD,
@@ -50,7 +50,7 @@ record Product(Kind kind, DType dtype, Shape input, int clusters) implements Tas
   }
 
   /** Whether there are clusters. */
-  boolean vlad() {
+  public boolean vlad() {
     return kind == Kind.NETVLAD || kind == Kind.NETVLAD_BACKWARD;
   }
 

@@ -13,9 +13,9 @@ import org.featurepool.Shape;
  * @param input shape of the input
  * @param levels bins per side, or the extents of the windows
  */
-record Pyramid(Kind kind, DType dtype, Shape input, long[] levels) implements Task {
+public record Pyramid(Kind kind, DType dtype, Shape input, long[] levels) implements Task {
   /** What can be computed. */
-  enum Kind {
+  public enum Kind {
     /** SPPNet's pyramid of maxima. */
     BINS,
     /** YOLOv3's block of windows that slide by one, with the input behind them. */

@@ -5,7 +5,7 @@ import org.featurepool.DType;
 import org.featurepool.Shape;
 
 /** What a cell computes. */
-sealed interface Task permits Pooling, Pyramid, Product {
+public sealed interface Task permits Pooling, Pyramid, Product {
   /**
    * The task of a cell.
    *
@@ -17,6 +17,19 @@ sealed interface Task permits Pooling, Pyramid, Product {
         .<Task>map(task -> task)
         .or(() -> Pyramid.of(cell))
         .or(() -> Product.of(cell));
+  }
+
+  /** Whether plain Java has the types and operators that the task needs. */
+  default Optional<String> lackOfJava() {
+    if (dtype() != DType.F32 && dtype() != DType.U8) {
+      return Optional.of(dtype() + " in Java arrays");
+    }
+    if (this instanceof Pooling pooling && pooling.kind() == Pooling.Kind.MIN) {
+      return Optional.of("minima");
+    }
+    return Grid.fitsArrays(this)
+        ? Optional.empty()
+        : Optional.of("tensors larger than Java arrays");
   }
 
   /** Type of the elements. */

@@ -34,8 +34,8 @@ final class VectorApi implements Contender {
     if (!(task instanceof Pooling pooling)) {
       return Optional.of("pyramids and products");
     }
-    if (!Grid.fitsArrays(pooling)) {
-      return Optional.of("tensors larger than Java arrays");
+    if (pooling.lackOfJava().isPresent()) {
+      return pooling.lackOfJava();
     }
     if (pooling.kind().masked() || pooling.kind().backward()) {
       return Optional.of("masks and gradients");
@@ -69,7 +69,7 @@ final class VectorApi implements Contender {
       byte[] y = new byte[outputs];
       return call(
           () -> workers.run(rows, (from, to) -> max(new Lines(grid), x, y, from, to)),
-          () -> new Result(FeaturepoolReused.floats(y), null));
+          () -> new Result(Result.floats(y), null));
     }
     float[] x = workload.source.toFloatArray();
     float[] y = new float[outputs];

@@ -8,7 +8,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 
 /** The threads that a contender in Java may use, its caller included. */
-final class Workers implements AutoCloseable {
+public final class Workers implements AutoCloseable {
   /** Work on items {@code from} to {@code to}, exclusive. */
   interface Range {
     void run(int from, int to);
@@ -17,14 +17,16 @@ final class Workers implements AutoCloseable {
   private final int threads;
   private final ExecutorService helpers;
 
-  Workers(int threads) {
+  /** Starts {@code threads - 1} threads. */
+  public Workers(int threads) {
     this.threads = threads;
     helpers =
         Executors.newFixedThreadPool(
             Math.max(1, threads - 1), Thread.ofPlatform().daemon().name("bench-", 1).factory());
   }
 
-  int threads() {
+  /** How many there are. */
+  public int threads() {
     return threads;
   }
 

@@ -1,9 +1,9 @@
 package org.featurepool.bench;
 
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.SplittableRandom;
-import org.featurepool.DType;
 import org.featurepool.Mask;
 import org.featurepool.MaxPool;
 import org.featurepool.NetVlad;
@@ -11,45 +11,51 @@ import org.featurepool.Shape;
 import org.featurepool.Tensor;
 
 /** A task and its data, the same for every contender and in every run: what a call reads. */
-final class Workload {
+public final class Workload {
   private static final long SEED = 1;
 
-  final Task task;
+  /** What is computed. */
+  public final Task task;
 
   /** The input, or backward the gradient of the output. */
-  final Tensor source;
+  public final Tensor source;
 
   /** Of a {@code MAX_BACKWARD}; else null. */
-  final Mask mask;
+  public final Mask mask;
 
-  /** The input of a product, backward too; else null. */
-  final Tensor features;
+  /**
+   * The input of a product, backward too, and that of the pooling whose gradient a {@code
+   * MAX_BACKWARD} is; else null.
+   */
+  public final Tensor features;
 
   /** Of NetVLAD; else null. */
-  final NetVlad.Parameters parameters;
+  public final NetVlad.Parameters parameters;
 
-  Workload(Task task, Arena arena) {
+  /**
+   * Draws the data of a task.
+   *
+   * @param arena owner of its memory
+   */
+  public Workload(Task task, Arena arena) {
     this.task = task;
     SplittableRandom random = new SplittableRandom(SEED);
     source = random(task.backward() ? task.output() : task.input(), random, arena);
-    mask =
-        task instanceof Pooling pooling && pooling.kind() == Pooling.Kind.MAX_BACKWARD
-            ? mask(pooling, random, arena)
-            : null;
     Product product = task instanceof Product some ? some : null;
+    boolean routes = task instanceof Pooling pooling && pooling.kind() == Pooling.Kind.MAX_BACKWARD;
     features =
-        product == null
-            ? null
-            : product.backward() ? random(product.input(), random, arena) : source;
+        routes || (product != null && product.backward())
+            ? random(task.input(), random, arena)
+            : product != null ? source : null;
+    mask = routes ? mask((Pooling) task, arena) : null;
     parameters = product != null && product.vlad() ? parameters(product, random, arena) : null;
   }
 
-  private Mask mask(Pooling pooling, SplittableRandom random, Arena arena) {
+  private Mask mask(Pooling pooling, Arena arena) {
     Mask result = Mask.allocate(arena, pooling.window(), pooling.input());
     try (Arena scratch = Arena.ofConfined()) {
-      Tensor input = random(pooling.input(), random, scratch);
       Tensor output = Tensor.allocate(scratch, pooling.dtype(), pooling.output());
-      MaxPool.of(pooling.window()).forwardWithMask(input, output, result);
+      MaxPool.of(pooling.window()).forwardWithMask(features, output, result);
     }
     return result;
   }
@@ -66,13 +72,13 @@ final class Workload {
   private Tensor random(Shape shape, SplittableRandom random, Arena arena) {
     Tensor tensor = Tensor.allocate(arena, task.dtype(), shape);
     var bytes = tensor.segment();
-    if (task.dtype() == DType.F32) {
+    if (task.dtype().isFloatingPoint()) {
       boolean activations =
           task instanceof Pooling pooling && pooling.kind() == Pooling.Kind.STOCHASTIC;
       for (long i = 0; i < shape.elementCount(); i++) {
         // A multiple of 2^-23 in [-1, 1); activations are not negative.
         float value = (random.nextInt() >> 8) * 0x1p-23f;
-        bytes.setAtIndex(ValueLayout.JAVA_FLOAT, i, activations ? Math.abs(value) : value);
+        put(bytes, i, activations ? Math.abs(value) : value);
       }
     } else {
       for (long i = 0; i < shape.elementCount(); i++) {
@@ -80,5 +86,16 @@ final class Workload {
       }
     }
     return tensor;
+  }
+
+  private void put(MemorySegment bytes, long i, float value) {
+    switch (task.dtype()) {
+      case F32 -> bytes.setAtIndex(ValueLayout.JAVA_FLOAT, i, value);
+      case F16 -> bytes.setAtIndex(ValueLayout.JAVA_SHORT, i, Float.floatToFloat16(value));
+      case BF16 ->
+          bytes.setAtIndex(
+              ValueLayout.JAVA_SHORT, i, (short) (Float.floatToRawIntBits(value) >> Short.SIZE));
+      default -> throw new IllegalArgumentException(task.dtype() + " is not benchmarked");
+    }
   }
 }

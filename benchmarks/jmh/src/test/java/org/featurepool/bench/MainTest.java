@@ -81,7 +81,7 @@ class MainTest {
                   "\\{\"cell\":\"small\",\"contender\":\""
                       + contenders.get(i)
                       + "\",\"threads\":2,\"us\":[0-9.E-]+,\"gbps\":[0-9.E-]+,"
-                      + "\"limit_us\":[0-9.E-]+}"),
+                      + "\"limit_us\":[0-9.E-]+,\"speedup_vs_best_peer\":[0-9.E-]+}"),
           lines.get(i));
     }
   }

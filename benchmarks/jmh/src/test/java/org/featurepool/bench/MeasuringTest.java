@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.io.StringWriter;
 import java.util.List;
+import java.util.OptionalDouble;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.Test;
@@ -31,24 +32,27 @@ class MeasuringTest {
 
   @Test
   void figuresFollowFromTimeAndBytes() {
-    Measurement measurement = new Measurement("a", "featurepool", 1, 4000, 100_000, 3000);
+    Measurement measurement =
+        new Measurement("a", "featurepool", 1, 4000, 100_000, 3000, OptionalDouble.of(10_000));
     assertEquals(4, measurement.microseconds());
     assertEquals(3, measurement.limitMicroseconds());
     assertEquals(25, measurement.gigabytesPerSecond());
     assertEquals(0.75, measurement.partOfLimit());
+    assertEquals(OptionalDouble.of(2.5), measurement.speedupOverBestPeer());
   }
 
   @Test
   void jsonHasOneObjectPerLine() throws IOException {
     StringWriter out = new StringWriter();
     try (JsonLines lines = new JsonLines(out)) {
-      lines.write(new Measurement("a \"b\"", "java-loop", 2, 1234567.891, 1_000_000, 1000.4));
-      lines.write(new Measurement("c", "limit", 1, 500, 50_000, 500));
+      OptionalDouble best = OptionalDouble.of(617_283.9455);
+      lines.write(new Measurement("a \"b\"", "java-loop", 2, 1234567.891, 1_000_000, 1000.4, best));
+      lines.write(new Measurement("c", "limit", 1, 500, 50_000, 500, OptionalDouble.empty()));
     }
     assertEquals(
         """
         {"cell":"a \\"b\\"","contender":"java-loop","threads":2,"us":1234.57,"gbps":0.81,\
-        "limit_us":1.0004}
+        "limit_us":1.0004,"speedup_vs_best_peer":0.5}
         {"cell":"c","contender":"limit","threads":1,"us":0.5,"gbps":100.0,"limit_us":0.5}
         """,
         out.toString());

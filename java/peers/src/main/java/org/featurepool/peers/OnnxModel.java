@@ -9,21 +9,59 @@ import java.util.ArrayList;
 import java.util.List;
 import org.featurepool.DType;
 
-/** Writes ONNX models of one node. The numbers are the field numbers of onnx.proto3. */
+/**
+ * Writes small ONNX models. The numbers are the field numbers of onnx.proto3.
+ *
+ * <p>A model begins with a node from all inputs to all outputs; others may follow, each with names
+ * of its own.
+ */
 final class OnnxModel {
   private static final int IR_VERSION = 10;
+  private static final String OWN_DOMAIN = "com.microsoft";
 
-  private final String operator;
   private final int opset;
-  private final List<ByteString> attributes = new ArrayList<>();
+  private final List<Node> nodes = new ArrayList<>();
   private final List<ByteString> inputs = new ArrayList<>();
   private final List<ByteString> outputs = new ArrayList<>();
   private final List<String> inputNames = new ArrayList<>();
   private final List<String> outputNames = new ArrayList<>();
 
+  /** A node; without names it takes all inputs and gives all outputs. */
+  private record Node(
+      String operator,
+      String domain,
+      List<String> from,
+      List<String> to,
+      List<ByteString> attributes) {}
+
   OnnxModel(String operator, int opset) {
-    this.operator = operator;
+    this(opset);
+    node(operator);
+  }
+
+  /** A model without nodes yet. */
+  OnnxModel(int opset) {
     this.opset = opset;
+  }
+
+  /** Adds a node from all inputs to all outputs; attributes that follow are its own. */
+  OnnxModel node(String operator) {
+    return add(operator, "", null, null);
+  }
+
+  /** Adds a node; attributes that follow are its own. */
+  OnnxModel node(String operator, List<String> from, String to) {
+    return add(operator, "", from, List.of(to));
+  }
+
+  /** Adds a node with an operator of ONNX Runtime's own, from all inputs to all outputs. */
+  OnnxModel ownNode(String operator) {
+    return add(operator, OWN_DOMAIN, null, null);
+  }
+
+  private OnnxModel add(String operator, String domain, List<String> from, List<String> to) {
+    nodes.add(new Node(operator, domain, from, to, new ArrayList<>()));
+    return this;
   }
 
   OnnxModel with(String name, long value) {
@@ -62,23 +100,12 @@ final class OnnxModel {
   }
 
   byte[] bytes() {
-    ByteString node =
-        message(
-            out -> {
-              for (String name : inputNames) {
-                out.writeString(1, name);
-              }
-              for (String name : outputNames) {
-                out.writeString(2, name);
-              }
-              out.writeString(4, operator);
-              writeAll(out, 5, attributes);
-            });
+    List<ByteString> written = nodes.stream().map(this::message).toList();
     ByteString graph =
         message(
             out -> {
-              out.writeBytes(1, node);
-              out.writeString(2, "one node");
+              writeAll(out, 1, written);
+              out.writeString(2, "featurepool");
               writeAll(out, 11, inputs);
               writeAll(out, 12, outputs);
             });
@@ -87,8 +114,30 @@ final class OnnxModel {
               out.writeInt64(1, IR_VERSION);
               out.writeBytes(7, graph);
               out.writeBytes(8, message(set -> set.writeInt64(2, opset)));
+              out.writeBytes(
+                  8,
+                  message(
+                      set -> {
+                        set.writeString(1, OWN_DOMAIN);
+                        set.writeInt64(2, 1);
+                      }));
             })
         .toByteArray();
+  }
+
+  private ByteString message(Node node) {
+    return message(
+        out -> {
+          for (String name : node.from() == null ? inputNames : node.from()) {
+            out.writeString(1, name);
+          }
+          for (String name : node.to() == null ? outputNames : node.to()) {
+            out.writeString(2, name);
+          }
+          out.writeString(4, node.operator());
+          writeAll(out, 5, node.attributes());
+          out.writeString(7, node.domain());
+        });
   }
 
   private interface Fields {
@@ -115,13 +164,16 @@ final class OnnxModel {
   }
 
   private OnnxModel attribute(String name, int type, Fields value) {
-    attributes.add(
-        message(
-            out -> {
-              out.writeString(1, name);
-              value.write(out);
-              out.writeEnum(20, type);
-            }));
+    nodes
+        .getLast()
+        .attributes()
+        .add(
+            message(
+                out -> {
+                  out.writeString(1, name);
+                  value.write(out);
+                  out.writeEnum(20, type);
+                }));
     return this;
   }
 
@@ -131,7 +183,10 @@ final class OnnxModel {
           case F32 -> 1;
           case U8 -> 2;
           case I64 -> 7;
+          case I8 -> 3;
+          case F16 -> 10;
           case F64 -> 11;
+          case BF16 -> 16;
           default -> throw new IllegalArgumentException(dtype + " is not compared");
         };
     ByteString tensor =

@@ -1,0 +1,2 @@
+/** Other engines, as contenders of the benchmarks. */
+package org.featurepool.peers;
