@@ -33,11 +33,13 @@ inline Span block_of(std::int64_t index, std::int64_t extent, std::int64_t block
   return {index * block, std::min((index + 1) * block, extent)};
 }
 
-/** Blocks of one image's product: of a symmetric one, those on and below the diagonal. */
+/**
+ * Blocks of one image's product. A symmetric one is taken in panels of rows up to the diagonal, two
+ * at a time, one from either end, so that all have about the same work.
+ */
 inline std::int64_t blocks_per_product(const Bilinear& call) {
   const std::int64_t down = blocks_of(call.rows, kProductBlock);
-  if (call.homogeneous()) return down * (down + 1) / 2;
-  return down * blocks_of(call.columns, kProductBlock);
+  return call.homogeneous() ? (down + 1) / 2 : down * blocks_of(call.columns, kProductBlock);
 }
 
 inline std::int64_t product_blocks(const Bilinear& call) {

@@ -58,6 +58,12 @@ class Packing : public Eigen::internal::level3_blocking<T, T> {
     this->m_blockB = right_.data();
   }
 
+  /** Room for so many columns at once, which symmetric products ask for. */
+  void keep_columns(std::int64_t columns) {
+    if (right_.size() < columns * this->m_kc) right_.resize(columns * this->m_kc);
+    this->m_blockB = right_.data();
+  }
+
  private:
   Line<T> left_;
   Line<T> right_;
@@ -94,6 +100,25 @@ void multiply(Packing<T>& packing, T scale, Matrix<const T> a, Matrix<const T> b
   }
 }
 
+/** The lower half, with the diagonal, of c = scale a a^T; both halves of `c` are written. */
+template <typename T>
+void multiply_by_transpose(Packing<T>& packing, T scale, Matrix<const T> a, Matrix<T> c) {
+  dense<Eigen::RowMajor>(c).setZero();
+  packing.fit(c.rows, c.rows, a.columns);
+  packing.keep_columns(c.rows);
+  const auto product = [&]<int Left, int Right>() {
+    // By columns, the lower half by rows is the upper one.
+    Eigen::internal::general_matrix_matrix_triangular_product<
+        Eigen::Index, T, Left, false, T, Right, false, Eigen::ColMajor, 1,
+        Eigen::Upper>::run(c.rows, a.columns, a.data, a.stride, a.data, a.stride, c.data, 1,
+                           c.stride, scale, packing);
+  };
+  constexpr int kRows = Eigen::RowMajor;
+  constexpr int kColumns = Eigen::ColMajor;
+  a.by_rows ? product.template operator()<kRows, kColumns>()
+            : product.template operator()<kColumns, kRows>();
+}
+
 /** Calls `f.operator()<T>()` for the type of a call. */
 template <class Call, class F>
 void with_type(const Call& call, const F& f) {
@@ -108,51 +133,64 @@ T at_least(T norm, T least) {
 
 // --- bilinear -----------------------------------------------------------------------------------
 
+/** Edge of the blocks in which a symmetric matrix is mirrored. */
+constexpr std::int64_t kMirrorBlock = 32;
+
 template <typename T>
 Matrix<const T> features(const Bilinear& call, const void* data, std::int64_t image,
                          std::int64_t channels) {
   return image_at<const T>(data, image, channels, call.length, call.layout);
 }
 
-/** Row and column of the `index`th block on and below the diagonal, row by row. */
-struct BlockPosition {
-  std::int64_t row;
-  std::int64_t column;
-};
-
-BlockPosition block_position(const Bilinear& call, std::int64_t index) {
-  if (!call.homogeneous()) {
-    const std::int64_t across = blocks_of(call.columns, kProductBlock);
-    return {index / across, index % across};
+/** upper = lower^T, in blocks that stay in the cache. */
+template <typename T>
+void mirror(const Matrix<T>& lower, const Matrix<T>& upper) {
+  for (std::int64_t i = 0; i < lower.rows; i += kMirrorBlock) {
+    const std::int64_t rows = std::min(kMirrorBlock, lower.rows - i);
+    for (std::int64_t j = 0; j < lower.columns; j += kMirrorBlock) {
+      const std::int64_t columns = std::min(kMirrorBlock, lower.columns - j);
+      dense<Eigen::RowMajor>(upper.block(j, i, columns, rows)) =
+          dense<Eigen::RowMajor>(lower.block(i, j, rows, columns)).transpose();
+    }
   }
-  std::int64_t row = 0;
-  for (; index > row; ++row) index -= row + 1;
-  return {row, index};
+}
+
+/** Rows of a symmetric product up to the diagonal, and the columns that mirror them. */
+template <typename T>
+void symmetric_panel(Packing<T>& packing, T scale, const Matrix<const T>& a,
+                     const Matrix<T>& product, Span rows) {
+  const auto own = a.rows_of(rows);
+  if (rows.begin > 0) {
+    const auto panel = product.block(rows.begin, 0, rows.size(), rows.begin);
+    multiply<T>(packing, scale, own, a.rows_of({0, rows.begin}).transposed(), panel, false);
+    mirror(panel, product.block(0, rows.begin, rows.begin, rows.size()));
+  }
+  const auto square = product.block(rows.begin, rows.begin, rows.size(), rows.size());
+  multiply_by_transpose<T>(packing, scale, own, square);
+  auto both = dense<Eigen::RowMajor>(square);
+  both.template triangularView<Eigen::StrictlyUpper>() = both.transpose();
 }
 
 template <typename T>
 void product_block(Packing<T>& packing, const Bilinear& call, std::int64_t image,
                    std::int64_t index) {
-  const BlockPosition at = block_position(call, index);
-  const Span rows = block_of(at.row, call.rows, kProductBlock);
-  const Span columns = block_of(at.column, call.columns, kProductBlock);
-  const auto a = features<T>(call, call.a, image, call.rows).transposed().columns_of(rows);
-  const auto b = call.homogeneous() ? features<T>(call, call.a, image, call.rows)
-                                    : features<T>(call, call.b, image, call.columns);
+  const auto a = features<T>(call, call.a, image, call.rows);
   const auto product = matrix_at<T>(call.product, image, call.rows, call.columns);
-  const auto block = product.block(rows.begin, columns.begin, rows.size(), columns.size());
   const T scale = T(1) / static_cast<T>(call.length);
-  multiply<T>(packing, scale, a.transposed(), b.transposed().columns_of(columns), block, false);
   if (call.homogeneous()) {
-    if (at.row == at.column) {
-      // The two halves of a diagonal block are sums in different order: one of them counts.
-      auto square = dense<Eigen::RowMajor>(block);
-      square.template triangularView<Eigen::StrictlyUpper>() = square.transpose();
-    } else {
-      const auto mirrored = product.block(columns.begin, rows.begin, columns.size(), rows.size());
-      dense<Eigen::RowMajor>(mirrored) = dense<Eigen::RowMajor>(block).transpose();
+    const std::int64_t last = blocks_of(call.rows, kProductBlock) - 1;
+    symmetric_panel(packing, scale, a, product, block_of(index, call.rows, kProductBlock));
+    if (last - index != index) {
+      symmetric_panel(packing, scale, a, product, block_of(last - index, call.rows, kProductBlock));
     }
+    return;
   }
+  const std::int64_t across = blocks_of(call.columns, kProductBlock);
+  const Span rows = block_of(index / across, call.rows, kProductBlock);
+  const Span columns = block_of(index % across, call.columns, kProductBlock);
+  const auto b = features<T>(call, call.b, image, call.columns);
+  const auto block = product.block(rows.begin, columns.begin, rows.size(), columns.size());
+  multiply<T>(packing, scale, a.rows_of(rows), b.rows_of(columns).transposed(), block, false);
 }
 
 /** In place: sign(p) sqrt(|p| + offset); 0 stays, and so does NaN. */
@@ -240,17 +278,17 @@ void normalize_product_backward(const Bilinear& call, std::int64_t image) {
   }
   if (call.homogeneous()) {
     // Either factor is a: the gradient of both, dP + dP^T, in blocks that stay in the cache.
-    constexpr std::int64_t kBlock = 32;
-    for (std::int64_t i = 0; i < blocks_of(call.rows, kBlock); ++i) {
-      const Span rows = block_of(i, call.rows, kBlock);
+    for (std::int64_t i = 0; i < blocks_of(call.rows, kMirrorBlock); ++i) {
+      const Span rows = block_of(i, call.rows, kMirrorBlock);
       for (std::int64_t j = 0; j <= i; ++j) {
-        const Span columns = block_of(j, call.rows, kBlock);
+        const Span columns = block_of(j, call.rows, kMirrorBlock);
         auto lower = dense<Eigen::RowMajor>(
             product.block(rows.begin, columns.begin, rows.size(), columns.size()));
         auto upper = dense<Eigen::RowMajor>(
             product.block(columns.begin, rows.begin, columns.size(), rows.size()));
-        const Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> sum =
-            lower + upper.transpose();
+        const Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor, kMirrorBlock,
+                            kMirrorBlock>
+            sum = lower + upper.transpose();
         lower = sum;
         upper = sum.transpose();
       }

@@ -27,6 +27,8 @@ struct Matrix {
     return {&(*this)(i, j), r, c, stride, by_rows};
   }
 
+  Matrix rows_of(Span span) const { return block(span.begin, 0, span.size(), columns); }
+
   Matrix columns_of(Span span) const { return block(0, span.begin, rows, span.size()); }
 };
 
