@@ -178,12 +178,32 @@ struct GradientColumns {
   }
 };
 
+/** Writes the sum of what kWindows (0: `count`) windows give to the channels of one position. */
+template <int kWindows, typename T, class Window, class Term>
+HWY_INLINE void SumWindows(const Window* windows, std::int64_t count, std::int64_t channels,
+                           const Term& term, T* HWY_RESTRICT dx) {
+  const hn::ScalableTag<LaneOf<T>> d;
+  const std::int64_t lanes = LaneCount(d);
+  if (kWindows > 0) count = kWindows;
+  const auto sum = [&](std::int64_t c, std::int64_t part) HWY_ATTR {
+    auto value = hn::Add(hn::Zero(d), term(windows[0], c, part));
+    for (std::int64_t i = 1; i < count; ++i) value = hn::Add(value, term(windows[i], c, part));
+    return value;
+  };
+  std::int64_t c = 0;
+  for (; c + lanes <= channels; c += lanes) StoreElements(sum(c, lanes), d, dx + c, lanes);
+  if (c == channels) return;
+  // The last vector overlaps its neighbour, if there is one.
+  c = std::max<std::int64_t>(0, channels - lanes);
+  StoreElements(sum(c, channels - c), d, dx + c, channels - c);
+}
+
 /**
  * dx of the positions of an interleaved tensor, lanes along C: the sum of `term` over the windows
  * that hold a position, in row-major order of the outputs; each element is written once.
  *
- * @param make makes what `term` needs of a window from the image's number and the Covering of each
- * axis
+ * @param make makes what `term` needs of a window from the element of channel 0 of its output and
+ * the Covering of each axis
  * @param term gives `part` channels from `c` on of what a window adds
  */
 template <typename T, class Window, class Make, class Term>
@@ -191,45 +211,57 @@ HWY_INLINE void GatherInterleaved(const Pooling& p, Span items, const Make& make
                                   const Term& term) {
   const Geometry& g = p.geometry;
   const RowTiles tiles = InterleavedInputTiles(g);
-  const hn::ScalableTag<LaneOf<T>> d;
-  const std::int64_t lanes = LaneCount(d);
-  std::vector<Window> windows;
+  std::vector<Window> windows(
+      static_cast<std::size_t>(most_covering(g.d()) * most_covering(g.h()) * most_covering(g.w())));
   std::vector<Covering> depth;
   std::vector<Covering> height;
-  std::vector<Covering> width;
+  std::vector<std::vector<Covering>> width(static_cast<std::size_t>(tiles.tile));
+  std::int64_t started = -1;
   RowTiles::Item item = tiles.item(items.begin);
   for (std::int64_t index = items.begin; index < items.end; ++index, tiles.advance(item)) {
     const Span columns = tiles.columns(item);
+    if (item.tile != started) {
+      for (std::int64_t i = columns.begin; i < columns.end; ++i) {
+        list_covering(g.w(), i, width[static_cast<std::size_t>(i - columns.begin)]);
+      }
+      started = item.tile;
+    }
     list_covering(g.d(), item.d, depth);
     list_covering(g.h(), item.h, height);
     const std::int64_t position =
         item.plane * g.input_plane() + tiles.row(item) * g.w().input + columns.begin;
     T* dx = static_cast<T*>(p.output) + position * g.channels;
-    for (std::int64_t i = columns.begin; i < columns.end; ++i, dx += g.channels) {
-      list_covering(g.w(), i, width);
-      windows.clear();
+    for (std::int64_t i = 0; i < columns.size(); ++i, dx += g.channels) {
+      std::int64_t count = 0;
       for (const Covering& od : depth) {
         for (const Covering& oh : height) {
-          for (const Covering& ow : width) windows.push_back(make(item.plane, od, oh, ow));
+          const std::int64_t row =
+              item.plane * g.output_plane() + (od.output * g.h().output + oh.output) * g.w().output;
+          for (const Covering& ow : width[static_cast<std::size_t>(i)]) {
+            windows[static_cast<std::size_t>(count++)] =
+                make((row + ow.output) * g.channels, od, oh, ow);
+          }
         }
       }
-      for (std::int64_t c = 0;;) {
-        const std::int64_t part = std::min(lanes, g.channels - c);
-        auto sum = hn::Zero(d);
-        for (const Window& window : windows) sum = hn::Add(sum, term(window, c, part));
-        StoreElements(sum, d, dx + c, part);
-        if (c + lanes >= g.channels) break;
-        c = std::min(c + lanes, g.channels - lanes);
+      switch (count) {
+        case 0:
+          std::fill_n(reinterpret_cast<char*>(dx),
+                      g.channels * static_cast<std::int64_t>(sizeof(T)), char{0});
+          break;
+        case 1:
+          SumWindows<1>(windows.data(), count, g.channels, term, dx);
+          break;
+        case 2:
+          SumWindows<2>(windows.data(), count, g.channels, term, dx);
+          break;
+        case 4:
+          SumWindows<4>(windows.data(), count, g.channels, term, dx);
+          break;
+        default:
+          SumWindows<0>(windows.data(), count, g.channels, term, dx);
       }
     }
   }
-}
-
-/** Element of channel 0 of an interleaved output. */
-inline std::int64_t InterleavedOutput(const Geometry& g, std::int64_t image, const Covering& od,
-                                      const Covering& oh, const Covering& ow) {
-  const std::int64_t output = (od.output * g.h().output + oh.output) * g.w().output + ow.output;
-  return (image * g.output_plane() + output) * g.channels;
 }
 
 }  // namespace HWY_NAMESPACE

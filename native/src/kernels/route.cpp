@@ -15,6 +15,7 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/expand-inl.h"
+#include "kernels/gather-inl.h"
 #include "kernels/gradients-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -83,120 +84,83 @@ void ExpandOf(const Pooling& p, Span items) {
   Expand(p, items, RoutedShare<T>(p));
 }
 
-/**
- * dx of input rows, gathered: every input element looks at the windows that hold it, in row-major
- * order of the outputs, and adds the gradients of those whose maximum it was. Vectorised, without
- * conflicts between threads, and each element is written once.
- */
+/** Puts rows of outputs and of their masks into lines, for gathering. */
+template <typename Element>
+struct RoutedRows {
+  using T = Element;
+  using Lane = LaneOf<T>;
+  using Entry = hwy::MakeSigned<Lane>;
+  static constexpr bool kMasked = true;
+  const T* dy;
+  const std::uint8_t* mask;
+  std::int64_t outputs;
+
+  explicit RoutedRows(const Pooling& p)
+      : dy(static_cast<const T*>(p.input)),
+        mask(static_cast<const std::uint8_t*>(p.mask)),
+        outputs(p.geometry.output_size()) {}
+
+  void StartTile(const PlaneView&, Span) {}
+
+  /** Fills a line from `begin` to `end` with outputs that give nothing: of no tap. */
+  HWY_INLINE void Pad(Lane*, Entry* entries, std::int64_t begin, std::int64_t end) const {
+    FillLine(entries + begin, end - begin, Entry{-1});
+  }
+
+  /** Puts the outputs from `from` on; whole vectors (the overhang is the caller's). */
+  HWY_INLINE void Put(std::int64_t, std::int64_t, std::int64_t from, std::int64_t size,
+                      Lane* HWY_RESTRICT line, Entry* HWY_RESTRICT entries) const {
+    const hn::ScalableTag<Lane> d;
+    const hn::RebindToSigned<decltype(d)> di;
+    const hn::Rebind<std::uint8_t, decltype(d)> narrow;
+    for (std::int64_t i = 0; i < size; i += LaneCount(d)) {
+      const std::int64_t rest = outputs - from - i;
+      // Added to 0: no sum is -0.0 then.
+      hn::StoreU(hn::Add(hn::Zero(d), LoadElements(d, dy + from + i, rest)), d, line + i);
+      hn::StoreU(Ordinals(di, LoadPart(narrow, mask + from + i, rest)), di, entries + i);
+    }
+  }
+};
+
 template <typename T>
 void GatherRowsOf(const Pooling& p, Span items) {
-  const PlaneView view(p);
-  const RowTiles tiles = InputTiles(view);
-  const GradientLine lines(view, tiles.tile);
-  const std::int64_t rows = most_covering(view.d) * most_covering(view.h);
-  const std::int64_t pitch = lines.pitch();
-  using Lane = LaneOf<T>;
-  const Line<Lane> gradients(rows * pitch);
-  const Line<std::uint8_t> masks(rows * pitch);
-  const Line<Lane> phases(view.w.stride * lines.phase_pitch());
-  const Line<Lane> joined(view.w.stride * lines.phase_pitch());
-  std::vector<std::int32_t> ordinals;
-  std::vector<Covering> depth;
-  std::vector<Covering> height;
-  const hn::ScalableTag<Lane> d;
-  const hn::RebindToSigned<decltype(d)> di;
-  const hn::Rebind<std::uint8_t, decltype(d)> narrow;
-  const std::int64_t lanes = LaneCount(d);
-  const auto* dy = static_cast<const T*>(p.input);
-  const auto* mask = static_cast<const std::uint8_t*>(p.mask);
-
-  RowTiles::Item item = tiles.item(items.begin);
-  for (std::int64_t index = items.begin; index < items.end; ++index, tiles.advance(item)) {
-    const GradientColumns columns(view.w, tiles.columns(item));
-    ordinals.clear();
-    list_covering(view.d, item.d, depth);
-    list_covering(view.h, item.h, height);
-    for (const Covering& od : depth) {
-      for (const Covering& oh : height) {
-        const std::int64_t from = item.plane * view.output_plane() +
-                                  (od.output * view.h.output + oh.output) * view.w.output +
-                                  columns.outputs.begin;
-        const std::int64_t to = static_cast<std::int64_t>(ordinals.size()) * pitch;
-        columns.Copy(dy + from, gradients.get() + to, Lane{0});
-        columns.Copy(mask + from, masks.get() + to, std::uint8_t{FPOOL_MASK_NONE_COMPACT});
-        ordinals.push_back(
-            static_cast<std::int32_t>((od.tap * view.h.kernel + oh.tap) * view.w.kernel));
-      }
-    }
-    for (std::int64_t r = 0; r < view.w.stride; ++r) {
-      Lane* phase = phases.get() + r * lines.phase_pitch();
-      for (std::int64_t q = 0; q < columns.phase_length; q += lanes) {
-        auto sum = hn::Zero(d);
-        for (std::size_t row = 0; row < ordinals.size(); ++row) {
-          const std::int64_t at = static_cast<std::int64_t>(row) * pitch + q;
-          for (const PhaseTap& tap : lines.taps(r)) {
-            const auto won = Ordinals(di, hn::LoadU(narrow, masks.get() + at + tap.offset));
-            const auto ordinal =
-                hn::Set(di, static_cast<hn::TFromD<decltype(di)>>(ordinals[row] + tap.tap));
-            const auto mine = hn::RebindMask(d, hn::Eq(won, ordinal));
-            const auto gradient = hn::LoadU(d, gradients.get() + at + tap.offset);
-            sum = hn::Add(sum, hn::IfThenElseZero(mine, gradient));
-          }
-        }
-        hn::StoreU(sum, d, phase + q);
-      }
-    }
-    T* dx = static_cast<T*>(p.output) + item.plane * view.input_plane() +
-            tiles.row(item) * view.w.input;
-    columns.Write(phases, lines.phase_pitch(), view.w.stride, joined, dx);
-  }
+  GatherBlocks(p, items, RoutedRows<T>(p));
 }
 
-/** dx of input positions of an interleaved tensor, gathered as GatherRowsOf() does; lanes along C.
- */
+/** dx of input positions of an interleaved tensor, gathered; lanes along C. */
 template <typename T>
 void GatherInterleavedOf(const Pooling& p, Span items) {
   const Geometry& g = p.geometry;
+  using D = hn::ScalableTag<LaneOf<T>>;
   struct Window {
-    std::int64_t from;
-    std::int32_t ordinal;
-  };
-  struct Term {
     const T* dy;
     const std::uint8_t* mask;
-    HWY_INLINE hn::Vec<hn::ScalableTag<LaneOf<T>>> operator()(const Window& window, std::int64_t c,
-                                                              std::int64_t part) const {
-      const hn::ScalableTag<LaneOf<T>> d;
-      const hn::RebindToSigned<decltype(d)> di;
-      const hn::Rebind<std::uint8_t, decltype(d)> narrow;
-      const auto won = Ordinals(di, LoadPart(narrow, mask + window.from + c, part));
-      const auto mine = hn::RebindMask(
-          d, hn::Eq(won, hn::Set(di, static_cast<hn::TFromD<decltype(di)>>(window.ordinal))));
-      return hn::IfThenElseZero(mine, LoadElements(d, dy + window.from + c, part));
+    hn::TFromD<hn::RebindToSigned<D>> ordinal;
+  };
+  struct Term {
+    HWY_INLINE hn::Vec<D> operator()(const Window& window, std::int64_t c,
+                                     std::int64_t part) const {
+      const D d;
+      const hn::RebindToSigned<D> di;
+      const auto entries = LoadPart(hn::Rebind<std::uint8_t, D>(), window.mask + c, part);
+      const auto mine = hn::Eq(Ordinals(di, entries), hn::Set(di, window.ordinal));
+      return hn::IfThenElseZero(hn::RebindMask(d, mine), LoadElements(d, window.dy + c, part));
     }
   };
-  const auto make = [&](std::int64_t image, const Covering& od, const Covering& oh,
+  const auto* dy = static_cast<const T*>(p.input);
+  const auto* mask = static_cast<const std::uint8_t*>(p.mask);
+  const auto make = [&](std::int64_t output, const Covering& od, const Covering& oh,
                         const Covering& ow) {
-    return Window{
-        InterleavedOutput(g, image, od, oh, ow),
-        static_cast<std::int32_t>((od.tap * g.h().kernel + oh.tap) * g.w().kernel + ow.tap)};
+    return Window{dy + output, mask + output,
+                  static_cast<decltype(Window::ordinal)>(
+                      (od.tap * g.h().kernel + oh.tap) * g.w().kernel + ow.tap)};
   };
-  GatherInterleaved<T, Window>(
-      p, items, make,
-      Term{static_cast<const T*>(p.input), static_cast<const std::uint8_t*>(p.mask)});
+  GatherInterleaved<T, Window>(p, items, make, Term());
 }
 
 // --- by scattering: each output adds its gradient at its position, in row-major order of the
 // outputs
 // ---
-
-// Channels of an interleaved image that one work item takes: a cache line of f32 gradients.
-constexpr std::int64_t kChannels = 16;
-
-inline std::int64_t ChannelBlocks(const Pooling& p) {
-  return p.layout == Layout::planar ? p.geometry.channels
-                                    : (p.geometry.channels + kChannels - 1) / kChannels;
-}
 
 /** Flat position of a tap in the plane, from that of the window's tap 0. */
 inline std::vector<std::int64_t> TapOffsets(const Geometry& g) {
@@ -244,57 +208,101 @@ void ScatterPlane(const Geometry& g, const Lane* dy, Lane* dx, const Position& p
   if (held >= 0) dx[held] = sum;
 }
 
-/** A call's gradients of some neighbouring channels: elements of an image, `step` apart. */
-template <typename T>
-struct Block {
-  const T* dy;
-  T* dx;
-  std::int64_t channels;
-  std::int64_t step;
-};
+// So many planes are scattered in turn that their chains of additions through memory overlap.
+constexpr std::int64_t kPlanes = 8;
 
-/** `position(entry of the mask, window's tap 0)` is the flat position, or -1. */
+/** kPlanes planes behind one another, each as ScatterPlane() does; `position` knows the outputs of
+ * all. */
 template <typename Lane, typename Position>
-void ScatterBlock(const Geometry& g, const Lane* dy, std::int64_t dy_step, Lane* dx,
-                  std::int64_t dx_step, std::int64_t channels, std::int64_t mask_step,
-                  const Position& position) {
-  if (channels == 1 && dy_step == 1 && dx_step == 1 && mask_step == 1) {
-    ScatterPlane(g, dy, dx, position);
-    return;
-  }
+void ScatterPlanes(const Geometry& g, const Lane* dy, Lane* dx, const Position& position) {
+  const std::int64_t outputs = g.output_plane();
+  const std::int64_t inputs = g.input_plane();
   ForEachWindow(g, [&](std::int64_t output, std::int64_t start) {
-    for (std::int64_t c = 0; c < channels; ++c) {
-      const std::int64_t at = position(output * mask_step + c, start);
-      if (at >= 0) dx[at * dx_step + c] += dy[output * dy_step + c];
+    for (std::int64_t c = 0; c < kPlanes; ++c) {
+      const std::int64_t i = c * outputs + output;
+      const std::int64_t at = position(i, start);
+      if (at >= 0) dx[c * inputs + at] += dy[i];
     }
   });
 }
 
+/** Neighbouring planes of a planar tensor, or channels of an interleaved image, that one work item
+ * takes. */
+struct ScatterPlan {
+  const Geometry& g;
+  bool planar;
+  std::int64_t planes;  ///< the most
+
+  explicit ScatterPlan(const Pooling& p) : g(p.geometry), planar(p.layout == Layout::planar) {
+    // A cache line of f32 gradients; of planar planes, those that caches hold.
+    constexpr std::int64_t kChannels = 16;
+    constexpr std::int64_t kLargestPlane = 1 << 14;
+    const bool small = g.input_plane() <= kLargestPlane && g.output_plane() <= kLargestPlane;
+    planes = planar ? (small ? kPlanes : 1) : std::min(kChannels, g.channels);
+  }
+
+  std::int64_t items() const {
+    if (planar) return (g.planes() + planes - 1) / planes;
+    return g.batch * ((g.channels + planes - 1) / planes);
+  }
+};
+
+/** `position(entry of the mask, window's tap 0)` is the flat position, or -1; planes of dy, dx and
+ * the mask lie behind one another, or their elements `dy_step` and so on apart. */
+template <typename Lane, typename Position>
+void ScatterLanes(const ScatterPlan& plan, const Lane* dy, std::int64_t dy_step, Lane* dx,
+                  std::int64_t dx_step, std::int64_t planes, std::int64_t mask_step,
+                  const Position& position) {
+  const Geometry& g = plan.g;
+  if (!plan.planar) {
+    ForEachWindow(g, [&](std::int64_t output, std::int64_t start) {
+      for (std::int64_t c = 0; c < planes; ++c) {
+        const std::int64_t at = position(output * mask_step + c, start);
+        if (at >= 0) dx[at * dx_step + c] += dy[output * dy_step + c];
+      }
+    });
+    return;
+  }
+  if (planes == kPlanes) {
+    ScatterPlanes(g, dy, dx, position);
+    return;
+  }
+  for (std::int64_t c = 0; c < planes; ++c) {
+    const std::int64_t first = c * g.output_plane();
+    ScatterPlane(g, dy + first, dx + c * g.input_plane(),
+                 [&](std::int64_t i, std::int64_t start) { return position(first + i, start); });
+  }
+}
+
 template <typename T, typename Position>
-void ScatterElements(const Geometry& g, const Block<T>& block, const Position& position) {
-  const std::int64_t channels = block.channels;
+void ScatterElements(const ScatterPlan& plan, const T* dy, T* dx, std::int64_t planes,
+                     const Position& position) {
+  const Geometry& g = plan.g;
+  const std::int64_t step = plan.planar ? 1 : g.channels;
+  // Runs of elements that are neighbours in memory, and how many there are.
+  const bool dense = plan.planar || planes == step;
+  const std::int64_t inputs = g.input_plane() * planes;
+  const std::int64_t outputs = g.output_plane() * planes;
+  const std::int64_t input_run = dense ? inputs : planes;
   if constexpr (is_half<T>) {
     // Sums are f32, rounded once.
-    const Line<float> dy(g.output_plane() * channels);
-    const Line<float> dx(g.input_plane() * channels);
-    std::fill_n(dx.get(), g.input_plane() * channels, 0.0f);
-    const bool dense = block.step == channels;
-    const std::int64_t run = dense ? g.output_plane() * channels : channels;
-    for (std::int64_t i = 0; i * run < g.output_plane() * channels; ++i) {
-      CopyToLanes(block.dy + i * block.step, run, dy.get() + i * channels);
+    const std::int64_t output_run = dense ? outputs : planes;
+    const Line<float> from(outputs);
+    const Line<float> sums(inputs);
+    std::fill_n(sums.get(), inputs, 0.0f);
+    for (std::int64_t i = 0; i * output_run < outputs; ++i) {
+      CopyToLanes(dy + i * step, output_run, from.get() + i * planes);
     }
-    ScatterBlock(g, dy.get(), channels, dx.get(), channels, channels, block.step, position);
-    const std::int64_t back = dense ? g.input_plane() * channels : channels;
-    for (std::int64_t i = 0; i * back < g.input_plane() * channels; ++i) {
-      CopyFromLanes(dx.get() + i * channels, back, block.dx + i * block.step);
+    const std::int64_t lane_step = plan.planar ? 1 : planes;
+    ScatterLanes(plan, from.get(), lane_step, sums.get(), lane_step, planes, step, position);
+    for (std::int64_t i = 0; i * input_run < inputs; ++i) {
+      CopyFromLanes(sums.get() + i * planes, input_run, dx + i * step);
     }
   } else {
-    const bool dense = block.step == channels;
-    const std::int64_t run = dense ? g.input_plane() * channels : channels;
-    for (std::int64_t i = 0; i * run < g.input_plane() * channels; ++i) {
-      std::fill_n(block.dx + i * block.step, run, T{0});
+    for (std::int64_t i = 0; i * input_run < inputs; ++i) {
+      std::fill_n(dx + i * step, input_run, T{0});
     }
-    ScatterBlock(g, block.dy, block.step, block.dx, block.step, channels, block.step, position);
+    ScatterLanes(plan, dy, step, dx, step, planes, step, position);
   }
 }
 
@@ -303,27 +311,28 @@ void ScatterElements(const Geometry& g, const Block<T>& block, const Position& p
 template <typename T>
 void ScatterOf(const Pooling& p, Span items) {
   const Geometry& g = p.geometry;
-  const bool planar = p.layout == Layout::planar;
-  const std::int64_t blocks = ChannelBlocks(p);
+  const ScatterPlan plan(p);
+  const std::int64_t blocks = plan.planar ? 1 : (g.channels + plan.planes - 1) / plan.planes;
   const bool compact = p.mask_type == MaskType::position_u8;
   const std::vector<std::int64_t> offsets = compact ? TapOffsets(g) : std::vector<std::int64_t>();
   for (std::int64_t item = items.begin; item < items.end; ++item) {
-    const std::int64_t first = planar ? 0 : item % blocks * kChannels;
-    const std::int64_t plane = planar ? item : item / blocks * g.channels;
+    const std::int64_t first = plan.planar ? 0 : item % blocks * plan.planes;
+    const std::int64_t plane = plan.planar ? item * plan.planes : item / blocks * g.channels;
+    const std::int64_t planes =
+        std::min(plan.planes, plan.planar ? g.planes() - plane : g.channels - first);
     const std::int64_t from = plane * g.output_plane() + first;
-    const Block<T> block{static_cast<const T*>(p.input) + from,
-                         static_cast<T*>(p.output) + plane * g.input_plane() + first,
-                         planar ? 1 : std::min(kChannels, g.channels - first),
-                         planar ? 1 : g.channels};
+    const T* dy = static_cast<const T*>(p.input) + from;
+    T* dx = static_cast<T*>(p.output) + plane * g.input_plane() + first;
     if (compact) {
       const auto* mask = static_cast<const std::uint8_t*>(p.mask) + from;
-      ScatterElements(g, block, [&](std::int64_t i, std::int64_t start) -> std::int64_t {
-        return mask[i] == FPOOL_MASK_NONE_COMPACT ? -1 : start + offsets[mask[i]];
+      const std::int64_t* offset = offsets.data();
+      ScatterElements(plan, dy, dx, planes, [=](std::int64_t i, std::int64_t start) {
+        return mask[i] == FPOOL_MASK_NONE_COMPACT ? std::int64_t{-1} : start + offset[mask[i]];
       });
     } else {
       const auto* mask = static_cast<const std::int32_t*>(p.mask) + from;
-      ScatterElements(g, block,
-                      [&](std::int64_t i, std::int64_t) -> std::int64_t { return mask[i]; });
+      ScatterElements(plan, dy, dx, planes,
+                      [=](std::int64_t i, std::int64_t) { return std::int64_t{mask[i]}; });
     }
   }
 }
@@ -372,22 +381,23 @@ bool accepts_expand(const Pooling& p) {
   return p.mask_type == MaskType::position_u8 && FloatTypes::has(p) && ExpandAccept(p);
 }
 
-bool accepts_gather_rows(const Pooling& p) { return few_windows(p) && RowsAccept(p); }
+bool accepts_gather_rows(const Pooling& p) { return few_windows(p) && GatherAccept(p); }
 
 bool accepts_gather_interleaved(const Pooling& p) {
-  return few_windows(p) && p.layout == Layout::interleaved;
+  return few_windows(p) && p.layout == Layout::interleaved &&
+         p.geometry.channels >= kLeastLaneChannels;
 }
 
 bool accepts_scatter(const Pooling& p) { return FloatTypes::has(p); }
 
-std::int64_t scatter_items(const Pooling& p) { return p.geometry.batch * ChannelBlocks(p); }
+std::int64_t scatter_items(const Pooling& p) { return ScatterPlan(p).items(); }
 
 }  // namespace
 
 std::span<const Kernel> route_backward_kernels() {
   static const Kernel kernels[] = {
       {"expand", accepts_expand, ExpandItems, FEATUREPOOL_TIERED(routing::ExpandWindows)},
-      {"gather_rows", accepts_gather_rows, InputRowItems, FEATUREPOOL_TIERED(routing::GatherRows)},
+      {"gather_rows", accepts_gather_rows, GatherItems, FEATUREPOOL_TIERED(routing::GatherRows)},
       {"gather_interleaved", accepts_gather_interleaved, InterleavedInputItems,
        FEATUREPOOL_TIERED(routing::GatherChannels)},
       {"scatter", accepts_scatter, scatter_items, FEATUREPOOL_TIERED(routing::Scatter)},

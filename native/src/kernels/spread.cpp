@@ -318,13 +318,13 @@ void SpreadInterleavedOf(const Pooling& p, Span items) {
       return hn::Div(LoadElements(d, window.gradient + c, part), hn::Set(d, window.divisor));
     }
   };
-  const auto make = [&](std::int64_t image, const Covering& od, const Covering& oh,
+  const auto make = [&](std::int64_t output, const Covering& od, const Covering& oh,
                         const Covering& ow) {
     const std::int64_t count = uniform != 0 ? uniform
                                             : counted_taps(g.d(), p.divisor, od.output) *
                                                   counted_taps(g.h(), p.divisor, oh.output) *
                                                   counted_taps(g.w(), p.divisor, ow.output);
-    return Window{dy + InterleavedOutput(g, image, od, oh, ow), static_cast<LaneOf<T>>(count)};
+    return Window{dy + output, static_cast<LaneOf<T>>(count)};
   };
   GatherInterleaved<T, Window>(p, items, make, Term());
 }

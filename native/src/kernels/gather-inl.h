@@ -1,0 +1,241 @@
+// Gradients of windows that overlap: every element of dx sums what the outputs whose windows hold
+// it give to it, in row-major order of the outputs.
+#if defined(FEATUREPOOL_KERNELS_GATHER_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef FEATUREPOOL_KERNELS_GATHER_INL_H_
+#undef FEATUREPOOL_KERNELS_GATHER_INL_H_
+#else
+#define FEATUREPOOL_KERNELS_GATHER_INL_H_
+#endif
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "hwy/highway.h"
+#include "kernels/gradients-inl.h"
+#include "kernels/lanes-inl.h"
+#include "kernels/plane_view.hpp"
+#include "kernels/scratch.hpp"
+#include "kernels/windows.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace featurepool {
+namespace HWY_NAMESPACE {
+
+/**
+ * Blocks of rows for gathering. Along an axis, input position i = q * stride + r - pad_begin is of
+ * phase r, and the windows that hold it are those of outputs q - a, through the tap t where
+ * t * dilation = a * stride + r. A block has some consecutive q along H.
+ */
+struct GatherPlan {
+  const PlaneView& view;
+  std::int64_t lead_h;  ///< most outputs along H before q
+  std::int64_t lead_w;
+  std::int64_t first_q;     ///< q of the first row
+  std::int64_t quotients;   ///< number of q along H
+  std::int64_t rows;        ///< of them in a block
+  std::int64_t tile;        ///< columns of dx per tile
+  std::int64_t most_pitch;  ///< most elements of a line of outputs
+
+  explicit GatherPlan(const PlaneView& view)
+      : view(view),
+        lead_h((view.h.reach() - 1) / view.h.stride),
+        lead_w((view.w.reach() - 1) / view.w.stride),
+        first_q(view.h.pad_begin / view.h.stride),
+        quotients((view.h.input - 1 + view.h.pad_begin) / view.h.stride - first_q + 1) {
+    // Lines and sums of a block stay in the first-level cache.
+    constexpr std::int64_t kTile = 256;
+    constexpr std::int64_t kBlock = 2048;
+    tile = std::min(view.w.input, std::max(kTile * std::min<std::int64_t>(view.w.stride, 4),
+                                           whole_cache_lines(view.w.reach())));
+    most_pitch = (tile - 1) / view.w.stride + 2 + lead_w;
+    rows = std::clamp<std::int64_t>(kBlock / most_pitch, 1, quotients);
+  }
+
+  RowTiles tiles() const {
+    return {view.d.input, (quotients + rows - 1) / rows, view.w.input, tile};
+  }
+};
+
+// Interleaved tensors of this many channels or more have their lanes along C.
+constexpr std::int64_t kLeastLaneChannels = 8;
+
+inline bool GatherAccept(const Pooling& p) {
+  // Blocks begin with the lines of this many rows of outputs before them.
+  constexpr std::int64_t kMostLead = 16;
+  if (!RowsAccept(p)) return false;
+  if (p.layout == Layout::interleaved && p.geometry.channels >= kLeastLaneChannels) return false;
+  const PlaneView view(p);
+  return GatherPlan(view).lead_h <= kMostLead && view.h.stride <= kMostLead &&
+         view.w.stride <= kMostLead;
+}
+
+inline std::int64_t GatherItems(const Pooling& p) {
+  const PlaneView view(p);
+  return item_count(view.planes, GatherPlan(view).tiles());
+}
+
+/** Where the outputs of one tap lie in a block of lines, and what their masks hold. */
+struct GatherTap {
+  std::int64_t offset;
+  std::int32_t ordinal;
+};
+
+/**
+ * sums[i] = what the taps of line[i] give, over [0, size), whole vectors and some more (the
+ * overhang is ours).
+ */
+template <bool kMasked, typename Lane>
+HWY_NOINLINE void GatherFlat(const Lane* HWY_RESTRICT line,
+                             const hwy::MakeSigned<Lane>* HWY_RESTRICT masks,
+                             const std::vector<GatherTap>& taps, std::int64_t size,
+                             Lane* HWY_RESTRICT sums) {
+  const hn::ScalableTag<Lane> d;
+  const hn::RebindToSigned<decltype(d)> di;
+  const std::int64_t lanes = LaneCount(d);
+  // Four vectors: their chains of additions overlap, and a tap's ordinal is loaded for all.
+  for (std::int64_t i = 0; i < size; i += 4 * lanes) {
+    auto s0 = hn::Zero(d);
+    auto s1 = s0;
+    auto s2 = s0;
+    auto s3 = s0;
+    for (const GatherTap& tap : taps) {
+      const Lane* const from = line + i + tap.offset;
+      auto g0 = hn::LoadU(d, from);
+      auto g1 = hn::LoadU(d, from + lanes);
+      auto g2 = hn::LoadU(d, from + 2 * lanes);
+      auto g3 = hn::LoadU(d, from + 3 * lanes);
+      if constexpr (kMasked) {
+        const auto* const mask = masks + i + tap.offset;
+        const auto ordinal = hn::Set(di, tap.ordinal);
+        const auto mine = [&](std::int64_t at) HWY_ATTR {
+          return hn::RebindMask(d, hn::Eq(hn::LoadU(di, mask + at), ordinal));
+        };
+        g0 = hn::IfThenElseZero(mine(0), g0);
+        g1 = hn::IfThenElseZero(mine(lanes), g1);
+        g2 = hn::IfThenElseZero(mine(2 * lanes), g2);
+        g3 = hn::IfThenElseZero(mine(3 * lanes), g3);
+      }
+      s0 = hn::Add(s0, g0);
+      s1 = hn::Add(s1, g1);
+      s2 = hn::Add(s2, g2);
+      s3 = hn::Add(s3, g3);
+    }
+    hn::StoreU(s0, d, sums + i);
+    hn::StoreU(s1, d, sums + i + lanes);
+    hn::StoreU(s2, d, sums + i + 2 * lanes);
+    hn::StoreU(s3, d, sums + i + 3 * lanes);
+  }
+}
+
+/**
+ * dx of rows whose windows overlap. Rows of dy are put into lines, between padding, once per block
+ * of rows; then all rows of a block that are of one phase are one run, in which a tap is an offset.
+ *
+ * @param term puts rows of outputs into lines
+ */
+template <class Term>
+HWY_INLINE void GatherBlocks(const Pooling& p, Span items, Term term) {
+  using T = typename Term::T;
+  using Lane = LaneOf<T>;
+  using Entry = hwy::MakeSigned<Lane>;
+  const PlaneView view(p);
+  const GatherPlan plan(view);
+  const RowTiles tiles = plan.tiles();
+  const std::int64_t stride = view.w.stride;
+  const std::int64_t most = plan.rows * plan.most_pitch;
+  const std::int64_t lines_per_depth = plan.rows + plan.lead_h;
+  const std::int64_t depths = most_covering(view.d);
+  const Line<Lane> lines(depths * lines_per_depth * plan.most_pitch);
+  const Line<Entry> masks(Term::kMasked ? depths * lines_per_depth * plan.most_pitch : 0);
+  const std::int64_t phase_pitch = most + 64;
+  const Line<Lane> phases(stride * phase_pitch);
+  const Line<Lane> joined(stride > 1 ? stride * phase_pitch : 0);
+  std::vector<Covering> depth;
+  std::vector<std::vector<GatherTap>> taps(static_cast<std::size_t>(view.h.stride * stride));
+  std::int64_t started = -1;
+  std::int64_t started_depth = -1;
+  std::int64_t pitch = 0;
+  RowTiles::Item item = tiles.item(items.begin);
+  for (std::int64_t index = items.begin; index < items.end; ++index, tiles.advance(item)) {
+    const Span columns = tiles.columns(item);
+    const std::int64_t q = (columns.begin + view.w.pad_begin) / stride;
+    const std::int64_t end_q = (columns.end - 1 + view.w.pad_begin) / stride + 1;
+    const Span outputs{std::clamp<std::int64_t>(q - plan.lead_w, 0, view.w.output),
+                       std::clamp<std::int64_t>(end_q, 0, view.w.output)};
+    const std::int64_t before = outputs.begin - (q - plan.lead_w);
+    if (item.tile != started || item.d != started_depth) {
+      if (item.tile != started) term.StartTile(view, outputs);
+      started = item.tile;
+      started_depth = item.d;
+      pitch = end_q - q + plan.lead_w;
+      list_covering(view.d, item.d, depth);
+      for (auto& list : taps) list.clear();
+      // Descending taps are ascending outputs: the order in which the reference accumulates.
+      for (std::size_t i = 0; i < depth.size(); ++i) {
+        for (std::int64_t th = view.h.kernel - 1; th >= 0; --th) {
+          for (std::int64_t tw = view.w.kernel - 1; tw >= 0; --tw) {
+            const std::int64_t h = th * view.h.dilation;
+            const std::int64_t w = tw * view.w.dilation;
+            const std::int64_t line =
+                static_cast<std::int64_t>(i) * lines_per_depth + plan.lead_h - h / view.h.stride;
+            taps[static_cast<std::size_t>(h % view.h.stride * stride + w % stride)].push_back(
+                {line * pitch + plan.lead_w - w / stride,
+                 static_cast<std::int32_t>((depth[i].tap * view.h.kernel + th) * view.w.kernel +
+                                           tw)});
+          }
+        }
+      }
+    }
+
+    const std::int64_t first = plan.first_q + item.h * plan.rows;
+    const std::int64_t rows = std::min(plan.rows, plan.first_q + plan.quotients - first);
+    for (std::size_t i = 0; i < depth.size(); ++i) {
+      for (std::int64_t r = 0; r < rows + plan.lead_h; ++r) {
+        const std::int64_t at = (static_cast<std::int64_t>(i) * lines_per_depth + r) * pitch;
+        const std::int64_t oh = first - plan.lead_h + r;
+        Lane* const line = lines.get() + at;
+        Entry* const mask = Term::kMasked ? masks.get() + at : nullptr;
+        if (oh < 0 || oh >= view.h.output || outputs.empty()) {
+          term.Pad(line, mask, 0, pitch);
+          continue;
+        }
+        const std::int64_t from =
+            ((item.plane * view.d.output + depth[i].output) * view.h.output + oh) * view.w.output +
+            outputs.begin;
+        term.Pad(line, mask, 0, before);
+        term.Put(depth[i].output, oh, from, outputs.size(), line + before,
+                 Term::kMasked ? mask + before : nullptr);
+        term.Pad(line, mask, before + outputs.size(), pitch);
+      }
+    }
+
+    const std::int64_t skip = columns.begin + view.w.pad_begin - q * stride;
+    T* const dx = static_cast<T*>(p.output) +
+                  (item.plane * view.d.input + item.d) * view.h.input * view.w.input +
+                  columns.begin;
+    for (std::int64_t rh = 0; rh < view.h.stride; ++rh) {
+      for (std::int64_t rw = 0; rw < stride; ++rw) {
+        GatherFlat<Term::kMasked>(lines.get(), masks.get(),
+                                  taps[static_cast<std::size_t>(rh * stride + rw)], rows * pitch,
+                                  phases.get() + rw * phase_pitch);
+      }
+      const Lane* sums = phases.get();
+      if (stride > 1) {
+        JoinPhases(phases.get(), phase_pitch, rows * pitch, stride, joined.get());
+        sums = joined.get();
+      }
+      for (std::int64_t r = 0; r < rows; ++r) {
+        const std::int64_t row = (first + r) * view.h.stride + rh - view.h.pad_begin;
+        if (row < 0 || row >= view.h.input) continue;
+        CopyFromLanes(sums + r * pitch * stride + skip, columns.size(), dx + row * view.w.input);
+      }
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace featurepool
+HWY_AFTER_NAMESPACE();
+
+#endif
