@@ -54,6 +54,77 @@ Position tap_position(const Geometry& g, std::int64_t o, std::int64_t ordinal) {
        most, ", or the mark of no position");
 }
 
+/** Taps of one axis, as bytes: how many, from the first on. */
+struct TapRange {
+  std::uint8_t first;
+  std::uint8_t count;
+
+  explicit TapRange(const Span& taps)
+      : first(static_cast<std::uint8_t>(taps.begin)),
+        count(static_cast<std::uint8_t>(taps.size())) {}
+};
+
+/** Finds ordinals of taps outside the input in rows of a mask. */
+class TapCheck {
+ public:
+  TapCheck(const Geometry& g, std::int64_t channels)
+      : width_(static_cast<std::uint16_t>(g.w().kernel)),
+        height_(static_cast<std::uint16_t>(g.h().kernel)) {
+    for (std::int64_t o = 0; o < g.w().output; ++o) {
+      const TapRange range(g.w().taps(o));
+      first_.insert(first_.end(), static_cast<std::size_t>(channels), range.first);
+      count_.insert(count_.end(), static_cast<std::size_t>(channels), range.count);
+    }
+  }
+
+  /** Whether entries [begin, end) of a row name taps of their windows that are inside; without
+   * branches, in types that the compiler finds vectors for. */
+  bool all_inside(const std::uint8_t* mask, Span entries, TapRange depth, TapRange height) const {
+    const std::uint8_t* const first = first_.data();
+    const std::uint8_t* const count = count_.data();
+    const Division by_width(width_);
+    const Division by_height(height_);
+    const std::uint16_t taps_w = width_;
+    const std::uint16_t taps_h = height_;
+    std::uint8_t bad = 0;
+    for (std::int64_t i = entries.begin; i < entries.end; ++i) {
+      const std::uint16_t tap = mask[i];
+      const std::uint16_t row = by_width(tap);
+      const std::uint16_t td = by_height(row);
+      const auto w = static_cast<std::uint8_t>(tap - row * taps_w - first[i]);
+      const auto h = static_cast<std::uint8_t>(row - td * taps_h - height.first);
+      const auto d = static_cast<std::uint8_t>(td - depth.first);
+      const auto outside =
+          static_cast<std::uint8_t>((w >= count[i]) | (h >= height.count) | (d >= depth.count));
+      bad = static_cast<std::uint8_t>(
+          bad | (outside & static_cast<std::uint8_t>(mask[i] != FPOOL_MASK_NONE_COMPACT)));
+    }
+    return bad == 0;
+  }
+
+ private:
+  /** Division of bytes in 16 bits, for which vectors have the upper half of a product. */
+  struct Division {
+    std::uint16_t reciprocal;
+    std::uint16_t by_one;  ///< all bits: the quotient is the dividend
+
+    explicit Division(std::uint16_t divisor)
+        : reciprocal(divisor == 1 ? 0 : static_cast<std::uint16_t>(0xffff / divisor + 1)),
+          by_one(divisor == 1 ? 0xffff : 0) {}
+
+    std::uint16_t operator()(std::uint16_t tap) const {
+      const auto upper =
+          static_cast<std::uint16_t>(static_cast<std::uint32_t>(tap) * reciprocal >> 16);
+      return static_cast<std::uint16_t>(upper | (tap & by_one));
+    }
+  };
+
+  std::uint16_t width_;
+  std::uint16_t height_;
+  std::vector<std::uint8_t> first_;  ///< taps along W of each entry of a row
+  std::vector<std::uint8_t> count_;
+};
+
 void check_compact(const Pooling& p) {
   const Geometry& g = p.geometry;
   const auto* mask = static_cast<const std::uint8_t*>(p.mask);
@@ -77,42 +148,34 @@ void check_compact(const Pooling& p) {
     }
   }
   if (g.d().whole() && g.h().whole() && g.w().whole()) return;
+  // Only windows that reach over an edge can name a tap outside the input.
   const Span d = g.d().interior();
   const Span h = g.h().interior();
   const Span w = g.w().interior();
   const auto within = [](const Span& span, std::int64_t i) {
     return i >= span.begin && i < span.end;
   };
-  // Only windows that reach over an edge can name a tap outside the input. Their taps' coordinates
-  // and the taps that they may name are looked up, not computed for each entry.
-  std::vector<Position> tap(static_cast<std::size_t>(taps));
-  for (std::int64_t t = 0; t < taps; ++t) {
-    tap[static_cast<std::size_t>(t)] = unflatten(t, g.h().kernel, g.w().kernel);
-  }
   const std::int64_t channels = p.layout == Layout::planar ? 1 : g.channels;
   const std::int64_t blocks = p.layout == Layout::planar ? g.planes() : g.batch;
+  const TapCheck check(g, channels);
+  const std::int64_t row = g.w().output * channels;
   std::int64_t entry = 0;
   for (std::int64_t block = 0; block < blocks; ++block) {
     for (std::int64_t od = 0; od < g.d().output; ++od) {
-      const Span td = g.d().taps(od);
-      for (std::int64_t oh = 0; oh < g.h().output; ++oh) {
-        const Span th = g.h().taps(oh);
-        const bool inner_row = within(d, od) && within(h, oh);
-        for (std::int64_t ow = 0; ow < g.w().output; ++ow) {
-          if (inner_row && ow == w.begin && !w.empty()) {
-            entry += w.size() * channels;
-            ow = w.end - 1;
-            continue;
-          }
-          const Span tw = g.w().taps(ow);
-          for (std::int64_t c = 0; c < channels; ++c, ++entry) {
-            if (mask[entry] == FPOOL_MASK_NONE_COMPACT) continue;
-            const Position& at = tap[mask[entry]];
-            if (!within(td, at.d) || !within(th, at.h) || !within(tw, at.w)) {
-              refuse_entry(entry, mask[entry],
-                           "the position of a tap inside the input, of the window's ", taps);
-            }
-          }
+      const TapRange depth(g.d().taps(od));
+      for (std::int64_t oh = 0; oh < g.h().output; ++oh, entry += row) {
+        const TapRange height(g.h().taps(oh));
+        const auto check_entries = [&](std::int64_t begin, std::int64_t end) {
+          if (check.all_inside(mask + entry, {begin, end}, depth, height)) return;
+          while (check.all_inside(mask + entry, {begin, begin + 1}, depth, height)) ++begin;
+          refuse_entry(entry + begin, mask[entry + begin],
+                       "the position of a tap inside the input, of the window's ", taps);
+        };
+        if (within(d, od) && within(h, oh) && !w.empty()) {
+          check_entries(0, w.begin * channels);
+          check_entries(w.end * channels, row);
+        } else {
+          check_entries(0, row);
         }
       }
     }

@@ -126,6 +126,7 @@ class ExpandTable {
   void Build(std::int64_t size, std::int64_t none, const SourceOf& source_of) {
     const std::int64_t lanes = LaneCount(D());
     size_ = size;
+    most_from_ = 0;
     from_.clear();
     for (std::int64_t at = 0; at < size; at += lanes) {
       const std::int64_t begin = Begin(at);
@@ -147,95 +148,127 @@ class ExpandTable {
         index[i] = index[i] < 0 ? 0 : static_cast<Index>(index[i] - (close ? least : 0));
       }
       from_.push_back(close ? least : kScattered);
+      most_from_ = std::max(most_from_, from_.back());
     }
   }
+
+  /** What the loop over vectors reads. */
+  struct View {
+    const std::int64_t* from;
+    const Index* index;
+    const Index* number;
+
+    HWY_INLINE hn::Vec<DI> Indices(std::int64_t at) const { return hn::Load(DI(), index + at); }
+    HWY_INLINE hn::Vec<DI> Numbers(std::int64_t at) const { return hn::Load(DI(), number + at); }
+  };
+  /** The first output of each vector (where they lie too far apart for one, beyond all outputs),
+   * and index and number of each lane. */
+  View view() const { return {from_.data(), index_.get(), number_.get()}; }
 
   std::int64_t size() const { return size_; }
   /** Where the vector of elements `at` to `at + lanes` begins: the last one ends with the run. */
   HWY_INLINE std::int64_t Begin(std::int64_t at) const {
     return std::min(at, std::max<std::int64_t>(0, size_ - LaneCount(D())));
   }
-  /** The first output of a vector; where they lie too far apart for one, beyond all outputs. */
-  HWY_INLINE std::int64_t From(std::int64_t vector) const {
-    return from_[static_cast<std::size_t>(vector)];
-  }
-  HWY_INLINE hn::Vec<DI> Indices(std::int64_t at) const {
-    return hn::Load(DI(), index_.get() + at);
-  }
-  HWY_INLINE hn::Vec<DI> Numbers(std::int64_t at) const {
-    return hn::Load(DI(), number_.get() + at);
-  }
-  const Index* indices(std::int64_t at) const { return index_.get() + at; }
+  /** The last of the vectors' first outputs. */
+  std::int64_t most_from() const { return most_from_; }
 
  private:
   static constexpr std::int64_t kScattered = std::int64_t{1} << 60;
 
   std::int64_t size_ = 0;
+  std::int64_t most_from_ = 0;
   std::vector<std::int64_t> from_;
   Line<Index> index_;
   Line<Index> number_;
 };
 
-/** Expands one run of outputs, from `from` on, into kRows rows of dx that are `pitch` apart; the
- * first of them is that of the taps from `tap` on, each next one `taps` further. */
-template <int kRows, class Term>
-HWY_INLINE void ExpandRun(const ExpandTable<typename Term::Lane>& table, const Term& term,
-                          std::int64_t from, std::int64_t tap, std::int64_t taps,
-                          typename Term::T* HWY_RESTRICT dx, std::int64_t pitch) {
+/** Writes the vector at `at` of a run to kRows rows of dx; kNear: its outputs are within one vector
+ * of memory. */
+template <int kRows, bool kNear, class Term>
+HWY_INLINE void ExpandVector(const typename ExpandTable<typename Term::Lane>::View& table,
+                             const Term& term, std::int64_t from, std::int64_t first,
+                             std::int64_t at, std::int64_t tap, std::int64_t taps, bool stream,
+                             typename Term::T* HWY_RESTRICT to, std::int64_t pitch,
+                             std::int64_t n) {
   using Lane = typename Term::Lane;
-  using T = typename Term::T;
   const hn::ScalableTag<Lane> d;
   const hn::RebindToSigned<decltype(d)> di;
   const std::int64_t lanes = LaneCount(d);
-  const std::int64_t size = table.size();
-  const bool stream = term.stream && size % lanes == 0;
-  std::int64_t vector = 0;
-  for (std::int64_t at = 0; at < size; at += lanes, ++vector) {
-    const auto index = table.Indices(at);
-    auto gradient = hn::Zero(d);
-    auto entry = hn::Zero(di);
-    const std::int64_t first = table.From(vector);
-    if (HWY_LIKELY(from + first + lanes <= term.outputs)) {
-      gradient =
-          hn::TableLookupLanes(term.Gradients(from + first, first), hn::IndicesFromVec(d, index));
+  const auto index = table.Indices(at);
+  auto gradient = hn::Zero(d);
+  auto entry = hn::Zero(di);
+  if constexpr (kNear) {
+    gradient =
+        hn::TableLookupLanes(term.Gradients(from + first, first), hn::IndicesFromVec(d, index));
+    if constexpr (Term::kMasked) {
+      entry = hn::TableLookupLanes(term.Entries(from + first), hn::IndicesFromVec(di, index));
+    }
+  } else {
+    HWY_ALIGN Lane gradients[hn::MaxLanes(d)] = {};
+    HWY_ALIGN hn::TFromD<decltype(di)> entries[hn::MaxLanes(d)] = {};
+    const auto* indices = table.index + at;
+    const std::int64_t base = first < term.outputs ? first : 0;
+    for (std::int64_t i = 0; i < lanes; ++i) {
+      const std::int64_t output = base + indices[i];
+      if (from + output >= term.outputs) continue;
+      gradients[i] = term.Gradient(from + output, output);
       if constexpr (Term::kMasked) {
-        entry = hn::TableLookupLanes(term.Entries(from + first), hn::IndicesFromVec(di, index));
+        entries[i] = static_cast<hn::TFromD<decltype(di)>>(term.Entry(from + output));
       }
-    } else {
-      // Outputs far apart, or at the tensor's end: one by one.
-      HWY_ALIGN Lane gradients[hn::MaxLanes(d)] = {};
-      HWY_ALIGN hn::TFromD<decltype(di)> entries[hn::MaxLanes(d)] = {};
-      const auto* indices = table.indices(at);
-      const std::int64_t base = first < term.outputs ? first : 0;
-      for (std::int64_t i = 0; i < lanes; ++i) {
-        const std::int64_t output = base + indices[i];
-        if (from + output >= term.outputs) continue;
-        gradients[i] = term.Gradient(from + output, output);
-        if constexpr (Term::kMasked) {
-          entries[i] = static_cast<hn::TFromD<decltype(di)>>(term.Entry(from + output));
-        }
-      }
-      gradient = hn::Load(d, gradients);
-      entry = hn::Load(di, entries);
     }
-    const auto number = term.Numbers(entry, table.Numbers(at));
-    T* const to = dx + table.Begin(at);
-    for (int r = 0; r < kRows; ++r) {
-      const auto share = term.Share(gradient, number, tap + r * taps);
-      if constexpr (std::is_same_v<T, Lane>) {
-        if (stream) {
-          hn::Stream(share, d, to + r * pitch);
-          continue;
-        }
+    gradient = hn::Load(d, gradients);
+    entry = hn::Load(di, entries);
+  }
+  const auto number = term.Numbers(entry, table.Numbers(at));
+  for (int r = 0; r < kRows; ++r) {
+    const auto share = term.Share(gradient, number, tap + r * taps);
+    if constexpr (std::is_same_v<typename Term::T, Lane>) {
+      if (stream) {
+        hn::Stream(share, d, to + r * pitch);
+        continue;
       }
-      StoreElements(share, d, to + r * pitch, size);
     }
+    StoreElements(share, d, to + r * pitch, n);
   }
 }
 
-template <typename T>
-HWY_INLINE void FillZero(T* HWY_RESTRICT dx, std::int64_t size) {
-  std::fill_n(reinterpret_cast<char*>(dx), size * static_cast<std::int64_t>(sizeof(T)), char{0});
+/** Expands one run of outputs, from `from` on, into kRows rows of dx that are `pitch` apart; the
+ * first of them is that of the taps from `tap` on, each next one `taps` further. */
+template <int kRows, class Term>
+HWY_INLINE void ExpandRun(const ExpandTable<typename Term::Lane>& table, const Term& owner,
+                          std::int64_t from, std::int64_t tap, std::int64_t taps,
+                          typename Term::T* HWY_RESTRICT dx, std::int64_t pitch) {
+  const std::int64_t lanes = LaneCount(hn::ScalableTag<typename Term::Lane>());
+  const std::int64_t size = table.size();
+  const bool stream = owner.stream && size % lanes == 0;
+  const std::int64_t whole = size / lanes;
+  // Locals, which stores to dx cannot change: they stay in registers.
+  const auto term = owner.Local();
+  const auto view = table.view();
+  if (from + table.most_from() + lanes <= term.outputs && whole > 0) {
+    if (stream) {
+      for (std::int64_t v = 0; v < whole; ++v) {
+        ExpandVector<kRows, true>(view, term, from, view.from[v], v * lanes, tap, taps, true,
+                                  dx + v * lanes, pitch, lanes);
+      }
+      return;
+    }
+    for (std::int64_t v = 0; v < whole; ++v) {
+      ExpandVector<kRows, true>(view, term, from, view.from[v], v * lanes, tap, taps, false,
+                                dx + v * lanes, pitch, lanes);
+    }
+    if (whole * lanes < size) {
+      ExpandVector<kRows, true>(view, term, from, view.from[whole], whole * lanes, tap, taps, false,
+                                dx + size - lanes, pitch, lanes);
+    }
+    return;
+  }
+  // Outputs far apart, or at the tensor's end.
+  for (std::int64_t at = 0, v = 0; at < size; at += lanes, ++v) {
+    ExpandVector<kRows, false>(view, term, from, view.from[v], at, tap, taps, false,
+                               dx + table.Begin(at), pitch, size);
+  }
 }
 
 /**
@@ -281,7 +314,9 @@ HWY_INLINE void Expand(const Pooling& p, Span items, Term term) {
   const RowTiles tiles = plan.tiles();
   const std::int64_t step = g.w().stride * channels;
   std::int64_t started = -1;
+  std::int64_t started_depth = -1;
   bool started_inside = false;
+  Covering od{0, -1};
   RowTiles::Item item = tiles.item(items.begin);
   for (std::int64_t index = items.begin; index < items.end; ++index, tiles.advance(item)) {
     const Span columns = tiles.columns(item);
@@ -304,7 +339,10 @@ HWY_INLINE void Expand(const Pooling& p, Span items, Term term) {
     }
     T* const dx =
         output + item.plane * plan.plane + item.d * g.h().input * plan.row + columns.begin;
-    const Covering od = OwnerOf(g.d(), item.d);
+    if (item.d != started_depth) {
+      od = OwnerOf(g.d(), item.d);
+      started_depth = item.d;
+    }
     const std::int64_t start = g.h().start(item.h);
     const Span rows{item.h == 0 ? 0 : start,
                     item.h + 1 == g.h().output ? g.h().input : start + g.h().stride};
@@ -313,13 +351,17 @@ HWY_INLINE void Expand(const Pooling& p, Span items, Term term) {
     if (od.tap >= 0) term.StartRow(od.output, item.h);
     for (std::int64_t row = rows.begin; row < rows.end; ++row) {
       T* const to = dx + row * plan.row;
-      const Covering oh = OwnerOf(g.h(), row);
-      if (od.tap < 0 || oh.tap < 0) {
+      const std::int64_t reach = row - start;
+      const std::int64_t dilation = g.h().dilation;
+      const std::int64_t oh_tap = dilation == 1           ? reach
+                                  : reach % dilation == 0 ? reach / dilation
+                                                          : g.h().kernel;
+      if (od.tap < 0 || oh_tap >= g.h().kernel) {
         FillZero(to, columns.size());
         continue;
       }
-      const std::int64_t tap = (od.tap * g.h().kernel + oh.tap) * g.w().kernel;
-      if (row + 1 < rows.end && oh.tap + 1 < g.h().kernel && g.h().dilation == 1) {
+      const std::int64_t tap = (od.tap * g.h().kernel + oh_tap) * g.w().kernel;
+      if (row + 1 < rows.end && oh_tap + 1 < g.h().kernel && dilation == 1) {
         ExpandRun<2>(table, term, from, tap, g.w().kernel, to, plan.row);
         ++row;
       } else {

@@ -135,6 +135,11 @@ HWY_INLINE void CopyFromLanes(const Lane* HWY_RESTRICT line, std::int64_t size,
   }
 }
 
+template <typename T>
+HWY_INLINE void FillZero(T* HWY_RESTRICT dx, std::int64_t size) {
+  std::fill_n(reinterpret_cast<char*>(dx), size * static_cast<std::int64_t>(sizeof(T)), char{0});
+}
+
 /** Which outputs the windows over one tile of input columns have, and where they lie in a line. */
 struct GradientColumns {
   Span inputs;
@@ -178,16 +183,29 @@ struct GradientColumns {
   }
 };
 
+/** A window that holds a position of an interleaved tensor: the element of channel 0 of its output,
+ * and what a term needs to know of it. */
+template <typename Key>
+struct GatherWindow {
+  std::int64_t from;
+  Key key;
+};
+
 /** Writes the sum of what kWindows (0: `count`) windows give to the channels of one position. */
-template <int kWindows, typename T, class Window, class Term>
-HWY_INLINE void SumWindows(const Window* windows, std::int64_t count, std::int64_t channels,
-                           const Term& term, T* HWY_RESTRICT dx) {
+template <int kWindows, typename T, class Term>
+HWY_INLINE void SumWindows(const GatherWindow<typename Term::Key>* windows, std::int64_t count,
+                           std::int64_t channels, const Term& term, T* HWY_RESTRICT dx) {
   const hn::ScalableTag<LaneOf<T>> d;
   const std::int64_t lanes = LaneCount(d);
   if (kWindows > 0) count = kWindows;
+  // Locals, which stores to dx cannot change: they stay in registers.
+  const Term local = term;
+  GatherWindow<typename Term::Key> window[kWindows > 0 ? kWindows : 1];
+  if (kWindows > 0) std::copy_n(windows, kWindows, window);
+  const auto* const from = kWindows > 0 ? window : windows;
   const auto sum = [&](std::int64_t c, std::int64_t part) HWY_ATTR {
-    auto value = hn::Add(hn::Zero(d), term(windows[0], c, part));
-    for (std::int64_t i = 1; i < count; ++i) value = hn::Add(value, term(windows[i], c, part));
+    auto value = hn::Add(hn::Zero(d), local(from[0], c, part));
+    for (std::int64_t i = 1; i < count; ++i) value = hn::Add(value, local(from[i], c, part));
     return value;
   };
   std::int64_t c = 0;
@@ -202,51 +220,64 @@ HWY_INLINE void SumWindows(const Window* windows, std::int64_t count, std::int64
  * dx of the positions of an interleaved tensor, lanes along C: the sum of `term` over the windows
  * that hold a position, in row-major order of the outputs; each element is written once.
  *
- * @param make makes what `term` needs of a window from the element of channel 0 of its output and
- * the Covering of each axis
- * @param term gives `part` channels from `c` on of what a window adds
+ * @param term gives `part` channels from `c` on of what a window adds, and the keys of windows
  */
-template <typename T, class Window, class Make, class Term>
-HWY_INLINE void GatherInterleaved(const Pooling& p, Span items, const Make& make,
-                                  const Term& term) {
+template <typename T, class Term>
+HWY_INLINE void GatherInterleaved(const Pooling& p, Span items, const Term& term) {
+  using Window = GatherWindow<typename Term::Key>;
   const Geometry& g = p.geometry;
   const RowTiles tiles = InterleavedInputTiles(g);
   std::vector<Window> windows(
       static_cast<std::size_t>(most_covering(g.d()) * most_covering(g.h()) * most_covering(g.w())));
+  std::vector<Window> rows;
+  std::vector<Window> columns;           // of all positions of a tile
+  std::vector<std::int64_t> column_end;  // of each of them
   std::vector<Covering> depth;
   std::vector<Covering> height;
-  std::vector<std::vector<Covering>> width(static_cast<std::size_t>(tiles.tile));
+  std::vector<Covering> width;
   std::int64_t started = -1;
   RowTiles::Item item = tiles.item(items.begin);
   for (std::int64_t index = items.begin; index < items.end; ++index, tiles.advance(item)) {
-    const Span columns = tiles.columns(item);
+    const Span tile = tiles.columns(item);
     if (item.tile != started) {
-      for (std::int64_t i = columns.begin; i < columns.end; ++i) {
-        list_covering(g.w(), i, width[static_cast<std::size_t>(i - columns.begin)]);
+      columns.clear();
+      column_end.clear();
+      for (std::int64_t i = tile.begin; i < tile.end; ++i) {
+        list_covering(g.w(), i, width);
+        for (const Covering& ow : width) {
+          columns.push_back({ow.output * g.channels, term.ColumnKey(ow)});
+        }
+        column_end.push_back(static_cast<std::int64_t>(columns.size()));
       }
       started = item.tile;
     }
+    rows.clear();
     list_covering(g.d(), item.d, depth);
     list_covering(g.h(), item.h, height);
+    for (const Covering& od : depth) {
+      for (const Covering& oh : height) {
+        const std::int64_t row = (item.plane * g.d().output + od.output) * g.h().output + oh.output;
+        rows.push_back({row * g.w().output * g.channels, term.RowKey(od, oh)});
+      }
+    }
     const std::int64_t position =
-        item.plane * g.input_plane() + tiles.row(item) * g.w().input + columns.begin;
+        item.plane * g.input_plane() + tiles.row(item) * g.w().input + tile.begin;
     T* dx = static_cast<T*>(p.output) + position * g.channels;
-    for (std::int64_t i = 0; i < columns.size(); ++i, dx += g.channels) {
-      std::int64_t count = 0;
-      for (const Covering& od : depth) {
-        for (const Covering& oh : height) {
-          const std::int64_t row =
-              item.plane * g.output_plane() + (od.output * g.h().output + oh.output) * g.w().output;
-          for (const Covering& ow : width[static_cast<std::size_t>(i)]) {
-            windows[static_cast<std::size_t>(count++)] =
-                make((row + ow.output) * g.channels, od, oh, ow);
-          }
+    std::int64_t column = 0;
+    for (std::int64_t i = 0; i < tile.size(); ++i, dx += g.channels) {
+      const std::int64_t end = column_end[static_cast<std::size_t>(i)];
+      Window* next = windows.data();
+      for (const Window& row : rows) {
+        for (std::int64_t k = column; k < end; ++k) {
+          const Window& of_column = columns[static_cast<std::size_t>(k)];
+          *next++ = {row.from + of_column.from, Term::Join(row.key, of_column.key)};
         }
       }
+      column = end;
+      const std::int64_t count = next - windows.data();
       switch (count) {
         case 0:
-          std::fill_n(reinterpret_cast<char*>(dx),
-                      g.channels * static_cast<std::int64_t>(sizeof(T)), char{0});
+          FillZero(dx, g.channels);
           break;
         case 1:
           SumWindows<1>(windows.data(), count, g.channels, term, dx);

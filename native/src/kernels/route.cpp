@@ -55,6 +55,7 @@ struct RoutedShare {
         stream(ExpandPlan(p).can_stream(p)) {}
 
   static std::int64_t Number(std::int64_t tap) { return tap; }
+  RoutedShare Local() const { return *this; }
   void StartPlanes(const ExpandPlan&) {}
   void StartTile(const ExpandPlan&, std::int64_t) {}
   void StartRow(std::int64_t, std::int64_t) {}
@@ -132,30 +133,30 @@ template <typename T>
 void GatherInterleavedOf(const Pooling& p, Span items) {
   const Geometry& g = p.geometry;
   using D = hn::ScalableTag<LaneOf<T>>;
-  struct Window {
+  struct Term {
+    const Geometry& g;
     const T* dy;
     const std::uint8_t* mask;
-    hn::TFromD<hn::RebindToSigned<D>> ordinal;
-  };
-  struct Term {
-    HWY_INLINE hn::Vec<D> operator()(const Window& window, std::int64_t c,
+    /** Ordinals: those of the window's axes are added. */
+    using Key = hn::TFromD<hn::RebindToSigned<D>>;
+    Key RowKey(const Covering& od, const Covering& oh) const {
+      return static_cast<Key>((od.tap * g.h().kernel + oh.tap) * g.w().kernel);
+    }
+    static Key ColumnKey(const Covering& ow) { return static_cast<Key>(ow.tap); }
+    static Key Join(Key row, Key column) { return row + column; }
+    HWY_INLINE hn::Vec<D> operator()(const GatherWindow<Key>& window, std::int64_t c,
                                      std::int64_t part) const {
       const D d;
       const hn::RebindToSigned<D> di;
-      const auto entries = LoadPart(hn::Rebind<std::uint8_t, D>(), window.mask + c, part);
-      const auto mine = hn::Eq(Ordinals(di, entries), hn::Set(di, window.ordinal));
-      return hn::IfThenElseZero(hn::RebindMask(d, mine), LoadElements(d, window.dy + c, part));
+      const hn::Rebind<std::uint8_t, D> narrow;
+      const auto entries = LoadPart(narrow, mask + window.from + c, part);
+      const auto mine = hn::Eq(Ordinals(di, entries), hn::Set(di, window.key));
+      return hn::IfThenElseZero(hn::RebindMask(d, mine),
+                                LoadElements(d, dy + window.from + c, part));
     }
   };
-  const auto* dy = static_cast<const T*>(p.input);
-  const auto* mask = static_cast<const std::uint8_t*>(p.mask);
-  const auto make = [&](std::int64_t output, const Covering& od, const Covering& oh,
-                        const Covering& ow) {
-    return Window{dy + output, mask + output,
-                  static_cast<decltype(Window::ordinal)>(
-                      (od.tap * g.h().kernel + oh.tap) * g.w().kernel + ow.tap)};
-  };
-  GatherInterleaved<T, Window>(p, items, make, Term());
+  GatherInterleaved<T>(
+      p, items, Term{g, static_cast<const T*>(p.input), static_cast<const std::uint8_t*>(p.mask)});
 }
 
 // --- by scattering: each output adds its gradient at its position, in row-major order of the

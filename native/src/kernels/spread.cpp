@@ -24,8 +24,9 @@ namespace featurepool {
 namespace HWY_NAMESPACE {
 namespace spreading {
 
-/** What an output gives to the elements of windows that share none: its quotient. */
-template <typename Element>
+/** What an output gives to the elements of windows that share none: its quotient; kReciprocal: all
+ * divisors are the same power of two. */
+template <typename Element, bool kReciprocal>
 class QuotientShare {
  public:
   using T = Element;
@@ -42,11 +43,7 @@ class QuotientShare {
         stream(ExpandPlan(p).can_stream(p)),
         dy_(static_cast<const T*>(p.input)),
         divisor_(p.divisor),
-        uniform_(static_cast<Lane>(uniform_divisor(p.geometry, p.divisor))),
-        reciprocal_(
-            std::has_single_bit(static_cast<std::uint64_t>(uniform_divisor(p.geometry, p.divisor)))
-                ? Lane{1} / uniform_
-                : Lane{0}) {}
+        uniform_(static_cast<Lane>(uniform_divisor(p.geometry, p.divisor))) {}
 
   /** All bits where an element has an output. */
   static std::int64_t Number(std::int64_t) { return -1; }
@@ -83,29 +80,41 @@ class QuotientShare {
                               counted_taps(plan_->g.h(), divisor_, oh));
   }
 
-  /** Quotients of outputs from `o` on, which are `from` behind the first of their run. */
-  HWY_INLINE hn::Vec<D> Gradients(std::int64_t o, std::int64_t from) const {
-    const D d;
-    const auto gradient = LoadElements(d, dy_ + o);
-    // A power of two: the product is the quotient, bit for bit.
-    if (reciprocal_ != 0) return hn::Mul(gradient, hn::Set(d, reciprocal_));
-    if (uniform_ != 0) return hn::Div(gradient, hn::Set(d, uniform_));
-    return hn::Div(gradient, hn::Mul(hn::Set(d, rows_), hn::LoadU(d, counts_.data() + from)));
-  }
-  HWY_INLINE Lane Gradient(std::int64_t o, std::int64_t from) const {
-    const Lane gradient = hn::GetLane(LoadElements(D(), dy_ + o, 1));
-    return gradient / (uniform_ != 0 ? uniform_ : rows_ * counts_[static_cast<std::size_t>(from)]);
-  }
-  HWY_INLINE hn::Vec<DI> Numbers(hn::Vec<DI>, hn::Vec<DI> number) const { return number; }
-  HWY_INLINE hn::Vec<D> Share(hn::Vec<D> gradient, hn::Vec<DI> number, std::int64_t) const {
-    return hn::And(gradient, hn::BitCast(D(), number));
-  }
+  /** What the loop over vectors reads. */
+  struct View {
+    using T = Element;
+    using Lane = LaneOf<T>;
+    static constexpr bool kMasked = false;
+    const T* dy;
+    std::int64_t outputs;
+    Lane uniform;        ///< 0: windows differ
+    Lane rows;           ///< taps along D and H
+    const Lane* counts;  ///< taps along W of each output of a run, or all of them
+
+    /** Quotients of outputs from `o` on, which are `from` behind the first of their run. */
+    HWY_INLINE hn::Vec<D> Gradients(std::int64_t o, std::int64_t from) const {
+      const D d;
+      const auto gradient = LoadElements(d, dy + o);
+      // A power of two: the product is the quotient, bit for bit.
+      if constexpr (kReciprocal) return hn::Mul(gradient, hn::Set(d, 1 / uniform));
+      if (uniform != 0) return hn::Div(gradient, hn::Set(d, uniform));
+      return hn::Div(gradient, hn::Mul(hn::Set(d, rows), hn::LoadU(d, counts + from)));
+    }
+    HWY_INLINE Lane Gradient(std::int64_t o, std::int64_t from) const {
+      const Lane gradient = hn::GetLane(LoadElements(D(), dy + o, 1));
+      return gradient / (uniform != 0 ? uniform : rows * counts[from]);
+    }
+    HWY_INLINE hn::Vec<DI> Numbers(hn::Vec<DI>, hn::Vec<DI> number) const { return number; }
+    HWY_INLINE hn::Vec<D> Share(hn::Vec<D> gradient, hn::Vec<DI> number, std::int64_t) const {
+      return hn::And(gradient, hn::BitCast(D(), number));
+    }
+  };
+  View Local() const { return {dy_, outputs, uniform_, rows_, counts_.data()}; }
 
  private:
   const T* dy_;
   Divisor divisor_;
-  Lane uniform_;     ///< 0: windows differ
-  Lane reciprocal_;  ///< 0 unless the uniform divisor is a power of two
+  Lane uniform_;  ///< 0: windows differ
   const ExpandPlan* plan_ = nullptr;
   std::vector<Lane> counts_;  ///< taps along W of each output of a run, or all of them
   Lane rows_ = 1;             ///< taps along D and H
@@ -113,7 +122,11 @@ class QuotientShare {
 
 template <typename T>
 void SpreadApartOf(const Pooling& p, Span items) {
-  Expand(p, items, QuotientShare<T>(p));
+  if (std::has_single_bit(static_cast<std::uint64_t>(uniform_divisor(p.geometry, p.divisor)))) {
+    Expand(p, items, QuotientShare<T, true>(p));
+  } else {
+    Expand(p, items, QuotientShare<T, false>(p));
+  }
 }
 
 /** Sums of rows of dy, each divided by its windows' divisors, over elements [0, size). */
@@ -307,26 +320,29 @@ void SpreadInterleavedOf(const Pooling& p, Span items) {
   const Geometry& g = p.geometry;
   const std::int64_t uniform = uniform_divisor(g, p.divisor);
   const auto* dy = static_cast<const T*>(p.input);
-  struct Window {
-    const T* gradient;
-    LaneOf<T> divisor;
-  };
   struct Term {
-    HWY_INLINE hn::Vec<hn::ScalableTag<LaneOf<T>>> operator()(const Window& window, std::int64_t c,
-                                                              std::int64_t part) const {
-      const hn::ScalableTag<LaneOf<T>> d;
-      return hn::Div(LoadElements(d, window.gradient + c, part), hn::Set(d, window.divisor));
+    const Geometry& g;
+    const Divisor& divisor;
+    std::int64_t uniform;
+    const T* dy;
+    /** Divisors: those of the window's axes are multiplied. */
+    using Key = LaneOf<T>;
+    Key RowKey(const Covering& od, const Covering& oh) const {
+      if (uniform != 0) return static_cast<Key>(uniform);
+      return static_cast<Key>(counted_taps(g.d(), divisor, od.output) *
+                              counted_taps(g.h(), divisor, oh.output));
+    }
+    Key ColumnKey(const Covering& ow) const {
+      return uniform != 0 ? Key{1} : static_cast<Key>(counted_taps(g.w(), divisor, ow.output));
+    }
+    static Key Join(Key row, Key column) { return row * column; }
+    HWY_INLINE hn::Vec<hn::ScalableTag<Key>> operator()(const GatherWindow<Key>& window,
+                                                        std::int64_t c, std::int64_t part) const {
+      const hn::ScalableTag<Key> d;
+      return hn::Div(LoadElements(d, dy + window.from + c, part), hn::Set(d, window.key));
     }
   };
-  const auto make = [&](std::int64_t output, const Covering& od, const Covering& oh,
-                        const Covering& ow) {
-    const std::int64_t count = uniform != 0 ? uniform
-                                            : counted_taps(g.d(), p.divisor, od.output) *
-                                                  counted_taps(g.h(), p.divisor, oh.output) *
-                                                  counted_taps(g.w(), p.divisor, ow.output);
-    return Window{dy + output, static_cast<LaneOf<T>>(count)};
-  };
-  GatherInterleaved<T, Window>(p, items, make, Term());
+  GatherInterleaved<T>(p, items, Term{g, p.divisor, uniform, dy});
 }
 
 /** dx of windows that hold their plane: one share for all of its elements. */
