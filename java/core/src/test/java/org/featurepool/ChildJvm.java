@@ -8,6 +8,7 @@ import java.lang.module.ResolvedModule;
 import java.net.URISyntaxException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -46,13 +47,25 @@ final class ChildJvm {
 
   /** Runs {@code java} with the given arguments after those that every program needs. */
   Outcome run(String... arguments) throws IOException, InterruptedException, URISyntaxException {
+    return run(Duration.ofMinutes(1), classPath(), arguments);
+  }
+
+  /** As {@link #run}, with the tests on the class path and a limit of the program's own. */
+  Outcome runWithTests(Duration limit, String... arguments)
+      throws IOException, InterruptedException, URISyntaxException {
+    Path tests = Path.of(System.getProperty("basedir", ""), "target", "test-classes");
+    return run(limit, classPath() + File.pathSeparator + tests.toAbsolutePath(), arguments);
+  }
+
+  private Outcome run(Duration limit, String classPath, String... arguments)
+      throws IOException, InterruptedException {
     List<String> command =
         new ArrayList<>(
             List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "--enable-native-access=ALL-UNNAMED",
                 "-classpath",
-                classPath()));
+                classPath));
     command.addAll(List.of(arguments));
     Path output = folder.resolve("output.txt");
     ProcessBuilder builder =
@@ -62,9 +75,9 @@ final class ChildJvm {
             .redirectOutput(output.toFile());
     builder.environment().putAll(environment);
     Process process = builder.start();
-    boolean ended = process.waitFor(60, TimeUnit.SECONDS);
+    boolean ended = process.waitFor(limit.toSeconds(), TimeUnit.SECONDS);
     process.destroyForcibly();
-    assertTrue(ended, "the program did not end");
+    assertTrue(ended, () -> "the program did not end within " + limit);
     return new Outcome(process.exitValue(), Files.readString(output));
   }
 }

@@ -204,6 +204,13 @@ record Subject(
             channels,
             random.nextInt(1, 9),
             random.nextInt(1, random.nextInt(4) == 0 ? 30 : 9));
+    return ofOwnGeometry(shape, random.nextLong());
+  }
+
+  /** Operators whose geometry is their own, on an input of rank 2. */
+  static List<Subject> ofOwnGeometry(Shape shape, long seed) {
+    SplittableRandom random = new SplittableRandom(seed);
+    int channels = (int) shape.channels();
     List<Subject> all = new ArrayList<>();
     all.add(fractional(shape, random));
     for (SpatialPyramidPool pyramid :

@@ -1,0 +1,86 @@
+package org.featurepool;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * The same bits from every number of threads, and, of what selects, from every instruction set and
+ * layout. Each instruction set has a JVM of its own, which {@link Digests} runs in.
+ */
+class DeterminismTest {
+  @TempDir private Path folder;
+
+  /** What {@link Digests} prints under one instruction set. */
+  private List<String> digests(String isa, int repetitions) throws Exception {
+    ChildJvm.Outcome outcome =
+        new ChildJvm(folder, Map.of("FEATUREPOOL_MAX_ISA", isa))
+            .runWithTests(
+                Duration.ofMinutes(10), Digests.class.getName(), Integer.toString(repetitions));
+    assertEquals(0, outcome.exit(), outcome.output());
+    return outcome.output().lines().toList();
+  }
+
+  private void compare(int repetitions) throws Exception {
+    List<String> isas = new ArrayList<>();
+    List<List<String>> all = new ArrayList<>();
+    for (String isa : new String[] {"SSE4", "AVX2", "AVX3", "NEON", "SVE2"}) {
+      List<String> lines = digests(isa, repetitions);
+      // A cap beyond what the processor has leaves the best that it has.
+      if (!lines.isEmpty() && lines.getFirst().equals("isa " + isa)) {
+        isas.add(isa);
+        all.add(lines);
+      }
+    }
+    assertTrue(!isas.isEmpty(), "no instruction set");
+    for (int i = 1; i < all.size(); i++) {
+      for (int line = 1; line < all.get(i).size(); line++) {
+        String what = isas.getFirst() + " and " + isas.get(i);
+        compare(all.getFirst().get(line), all.get(i).get(line), what);
+      }
+    }
+    System.out.println(
+        "determinism: "
+            + isas
+            + ", "
+            + (all.getFirst().size() - 1)
+            + " results x 8 numbers of"
+            + " threads x "
+            + repetitions
+            + " repetitions");
+  }
+
+  private static void compare(String expected, String actual, String what) {
+    if (expected.startsWith("exact ")) {
+      assertEquals(expected, actual, what);
+      return;
+    }
+    String[] first = expected.split(" ");
+    String[] other = actual.split(" ");
+    assertEquals(first.length, other.length, what);
+    for (int i = 1; i < first.length; i++) {
+      // Some hundred roundings of f32.
+      double bound = 1e-5 * Math.max(1, Double.parseDouble(first[1]));
+      assertEquals(Double.parseDouble(first[i]), Double.parseDouble(other[i]), bound, what);
+    }
+  }
+
+  @Test
+  void threadsAndInstructionSets() throws Exception {
+    compare(2);
+  }
+
+  @Test
+  @Tag("torture")
+  void hundredRepetitions() throws Exception {
+    compare(100);
+  }
+}

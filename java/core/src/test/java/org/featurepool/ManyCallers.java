@@ -1,0 +1,228 @@
+package org.featurepool;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.lang.foreign.Arena;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.concurrent.Callable;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.stream.Stream;
+
+/**
+ * A program whose many threads pool the same tensors and tensors of their own at once. It checks
+ * every result against that of a single thread and ends with an error at the first other one; what
+ * it measures of the process, it prints: {@code name value}, one a line.
+ *
+ * <p>Arguments: seconds, number of platform threads, of virtual threads.
+ */
+final class ManyCallers {
+  private static final int ROUNDS = 5;
+
+  /** Small enough to stay on the caller's thread, and large enough to be shared out. */
+  private static final List<PoolCase> CASES =
+      List.of(
+          PoolCase.of2d(3, 14, 15, 3, 2).withPadding(1, 1),
+          PoolCase.of2d(16, 28, 28, 2, 2),
+          PoolCase.of2d(48, 56, 57, 3, 2).withPadding(1, 1));
+
+  private final List<Job> jobs = new ArrayList<>();
+  private final AtomicBoolean stop = new AtomicBoolean();
+  private final AtomicLong elements = new AtomicLong();
+  private final AtomicLong calls = new AtomicLong();
+  private final AtomicLong most = new AtomicLong();
+
+  /** An input, and what each operator gives. */
+  private record Job(
+      PoolCase pool, Layout layout, float[] values, Tensor shared, List<float[]> expected) {}
+
+  public static void main(String[] arguments) throws Exception {
+    int seconds = Integer.parseInt(arguments[0]);
+    new ManyCallers().run(seconds, Integer.parseInt(arguments[1]), Integer.parseInt(arguments[2]));
+  }
+
+  private void run(int seconds, int platform, int virtual) throws Exception {
+    try (Arena arena = Arena.ofShared()) {
+      prepare(arena);
+      phase(3, 1, 0);
+      phase(3, platform, virtual);
+      double single = 0;
+      double singleByCpu = 0;
+      double many = 0;
+      double manyByCpu = 0;
+      long least = Long.MAX_VALUE;
+      long largest = 0;
+      for (int i = 0; i < ROUNDS; i++) {
+        Rate alone = phase(Math.max(1, seconds / 15), 1, 0);
+        Rate together = phase(Math.max(1, seconds / ROUNDS), platform, virtual);
+        single = Math.max(single, alone.perSecond);
+        singleByCpu = Math.max(singleByCpu, alone.perCpuSecond);
+        many = Math.max(many, together.perSecond);
+        manyByCpu = Math.max(manyByCpu, together.perCpuSecond);
+        least = Math.min(least, together.resident);
+        largest = Math.max(largest, together.resident);
+      }
+      System.out.println("calls " + calls);
+      System.out.println("workers " + (most.get() - 1));
+      System.out.println("resident-growth " + (double) (largest - least) / least);
+      System.out.println("resident-megabytes " + (largest >> 20));
+      System.out.println("throughput-ratio " + many / single);
+      System.out.println("throughput-ratio-by-cpu-time " + manyByCpu / singleByCpu);
+    }
+    idle();
+  }
+
+  private void prepare(Arena arena) {
+    SplittableRandom random = new SplittableRandom(9);
+    Featurepool.setThreads(1);
+    for (PoolCase pool : CASES) {
+      for (Layout layout : Layout.values()) {
+        float[] values = TestTensors.floats(random, pool.inputSize(), false);
+        Tensor x = TestTensors.tensor(arena, DType.F32, pool.inputShape(layout), values);
+        jobs.add(new Job(pool, layout, values, x, results(pool, x, null)));
+      }
+    }
+    Featurepool.setThreads(0);
+  }
+
+  /** Results of a few operators; compared with what is expected, if anything is. */
+  private static List<float[]> results(PoolCase pool, Tensor x, List<float[]> expected) {
+    List<float[]> results = new ArrayList<>();
+    try (Arena arena = Arena.ofConfined()) {
+      Window window = pool.window();
+      MaxPool.Result max = MaxPool.of(window).forwardWithMask(x, arena);
+      results.add(max.output().toFloatArray());
+      results.add(MaxPool.of(window).backward(max.output(), max.mask(), arena).toFloatArray());
+      Tensor average = AvgPool.of(window).forward(x, arena);
+      results.add(average.toFloatArray());
+      results.add(AvgPool.of(window).backward(average, x.shape(), arena).toFloatArray());
+      results.add(LpPool.of(window, 2).forward(x, arena).toFloatArray());
+      results.add(BilinearPool.homogeneous().forward(x, arena).toFloatArray());
+    }
+    for (int i = 0; expected != null && i < results.size(); i++) {
+      if (!Arrays.equals(expected.get(i), results.get(i))) {
+        throw new AssertionError("result " + i + " of " + pool + " is another one");
+      }
+    }
+    return results;
+  }
+
+  /** Elements per second of wall and of processor time, and resident bytes at the end. */
+  private record Rate(double perSecond, double perCpuSecond, long resident) {}
+
+  private Rate phase(int seconds, int platform, int virtual) throws Exception {
+    stop.set(false);
+    CountDownLatch ready = new CountDownLatch(platform);
+    CountDownLatch go = new CountDownLatch(1);
+    List<Thread> threads = new ArrayList<>();
+    for (int i = 0; i < platform + virtual; i++) {
+      int number = i;
+      boolean isPlatform = i < platform;
+      Runnable body =
+          () -> {
+            if (isPlatform) {
+              ready.countDown();
+            }
+            try {
+              go.await();
+            } catch (InterruptedException e) {
+              return;
+            }
+            work(number);
+          };
+      Thread thread =
+          isPlatform ? Thread.ofPlatform().unstarted(body) : Thread.ofVirtual().unstarted(body);
+      thread.setUncaughtExceptionHandler(
+          (where, failure) -> {
+            failure.printStackTrace(System.out);
+            Runtime.getRuntime().halt(1);
+          });
+      thread.start();
+      threads.add(thread);
+    }
+    ready.await();
+    Thread.sleep(100);
+    long before = threadsOfTheProcess();
+    long elementsBefore = elements.get();
+    double cpu = processorSeconds();
+    long start = System.nanoTime();
+    go.countDown();
+    long workers = 0;
+    while (System.nanoTime() - start < seconds * 1_000_000_000L) {
+      Thread.sleep(50);
+      workers = Math.max(workers, threadsOfTheProcess() - before);
+    }
+    double elapsed = (System.nanoTime() - start) / 1e9;
+    double used = processorSeconds() - cpu;
+    long done = elements.get() - elementsBefore;
+    long resident = resident();
+    most.accumulateAndGet(workers + 1, Math::max);
+    stop.set(true);
+    for (Thread thread : threads) {
+      thread.join();
+    }
+    return new Rate(done / elapsed, done / used, resident);
+  }
+
+  private void work(int number) {
+    SplittableRandom random = new SplittableRandom(number);
+    while (!stop.get()) {
+      Job job = jobs.get(random.nextInt(jobs.size()));
+      if (random.nextBoolean()) {
+        results(job.pool, job.shared, job.expected);
+      } else {
+        try (Arena own = Arena.ofConfined()) {
+          Shape shape = job.pool.inputShape(job.layout);
+          Tensor x = Tensor.allocate(own, DType.F32, shape);
+          x.segment().copyFrom(job.shared.segment());
+          results(job.pool, x, job.expected);
+        }
+      }
+      calls.addAndGet(6);
+      elements.addAndGet(job.values.length);
+      Thread.yield();
+    }
+  }
+
+  /** Processor time of the process while nobody calls. */
+  private static void idle() throws Exception {
+    Thread.sleep(500);
+    double before = processorSeconds();
+    Thread.sleep(3000);
+    System.out.println("idle-load " + (processorSeconds() - before) / 3);
+  }
+
+  private static <T> T io(Callable<T> read) {
+    try {
+      return read.call();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    } catch (Exception e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  private static long threadsOfTheProcess() {
+    return io(
+        () -> {
+          try (Stream<Path> tasks = Files.list(Path.of("/proc/self/task"))) {
+            return tasks.count();
+          }
+        });
+  }
+
+  private static long resident() {
+    String pages = io(() -> Files.readString(Path.of("/proc/self/statm"))).split(" ")[1];
+    return Long.parseLong(pages) * 4096;
+  }
+
+  private static double processorSeconds() {
+    return ProcessHandle.current().info().totalCpuDuration().orElseThrow().toNanos() / 1e9;
+  }
+}
