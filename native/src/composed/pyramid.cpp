@@ -1,11 +1,9 @@
-// Spatial pyramids, made of the poolings of their levels: all levels of some planes one after the
-// other, while the planes are in the caches. Gradients take all levels at once.
+// The gradients of spatial pyramids: all levels of some planes at once.
 
 #include <algorithm>
 #include <cstdint>
 #include <vector>
 
-#include "dispatch/dispatch.hpp"
 #include "dispatch/kernel.hpp"
 
 namespace featurepool {
@@ -76,33 +74,6 @@ class Item {
     channels_ = std::min(channels, p_.channels() - first_);
   }
 
-  void forward() {
-    std::int64_t from = image_ * p_.length();
-    for (std::size_t i = 0; i < p_.levels.size(); ++i) {
-      const Geometry& level = p_.levels[i];
-      Pooling call = pooling(level, p_.average ? Operation::avg_forward : Operation::max_forward);
-      call.input = p_.input + planes();
-      const std::int64_t size = level.output_plane();
-      float* y = static_cast<float*>(p_.output) + from + first_ * size;
-      std::int32_t* mask = p_.mask == nullptr ? nullptr : p_.mask + from + first_ * size;
-      if (p_.layout == Layout::planar) {
-        call.output = y;
-        dispatch::run_here(call);
-        if (mask != nullptr) locate(plan_.bins[i], y, mask);
-      } else {
-        call.output = room(values_, channels_ * size);
-        if (mask != nullptr) {
-          call.mask_type = MaskType::plane_i32;
-          call.mask = room(positions_, channels_ * size);
-        }
-        dispatch::run_here(call);
-        turn(values_.data(), size, channels_, y);
-        if (mask != nullptr) turn(positions_.data(), size, channels_, mask);
-      }
-      from += p_.channels() * size;
-    }
-  }
-
   /** Routes the gradients of all levels at once: their positions are those of the same planes. */
   void route() {
     float* dx = static_cast<float*>(p_.output) + planes();
@@ -136,56 +107,8 @@ class Item {
   }
 
  private:
-  /** A pooling of the item's planes. */
-  Pooling pooling(const Geometry& windows, Operation operation) const {
-    Pooling call;
-    call.operation = operation;
-    call.geometry = windows;
-    call.geometry.batch = 1;
-    call.geometry.channels = channels_;
-    call.layout = p_.layout;
-    return call;
-  }
-
   /** First element of the item's planes in tensors like x. */
   std::int64_t planes() const { return (image_ * p_.channels() + first_) * p_.plane(); }
-
-  /** Finds the maxima of planar bins where they are: the first equal element, or the last NaN. */
-  void locate(const std::vector<Bin>& bins, const float* maxima, std::int32_t* mask) const {
-    const float* plane = p_.input + planes();
-    const std::int64_t width = p_.levels[0].w().input;
-    for (std::int64_t c = 0; c < channels_; ++c, plane += p_.plane()) {
-      for (const Bin& bin : bins) {
-        *mask++ = static_cast<std::int32_t>(find(plane, width, bin, *maxima++));
-      }
-    }
-  }
-
-  static std::int64_t find(const float* plane, std::int64_t width, const Bin& bin, float maximum) {
-    const bool nan = maximum != maximum;
-    for (std::int64_t i = 0; i < bin.rows.size(); ++i) {
-      const std::int64_t y = nan ? bin.rows.end - 1 - i : bin.rows.begin + i;
-      const float* row = plane + y * width;
-      // Whole rows without branches, which lanes can do; then the one that has it.
-      int holds = 0;
-      if (nan) {
-        for (std::int64_t x = bin.columns.begin; x < bin.columns.end; ++x)
-          holds |= row[x] != row[x];
-      } else {
-        for (std::int64_t x = bin.columns.begin; x < bin.columns.end; ++x) {
-          holds |= row[x] == maximum;
-        }
-      }
-      if (holds == 0) continue;
-      if (nan) {
-        std::int64_t x = bin.columns.end - 1;
-        while (row[x] == row[x]) --x;
-        return y * width + x;
-      }
-      return y * width + (std::find(row + bin.columns.begin, row + bin.columns.end, maximum) - row);
-    }
-    return FPOOL_MASK_NONE;
-  }
 
   /** spread() of some channels, those of an interleaved position side by side. */
   void spread(std::int64_t first, std::int64_t channels) {
@@ -255,14 +178,6 @@ class Item {
     return memory.data();
   }
 
-  /** Rows become columns. */
-  template <typename T>
-  static void turn(const T* from, std::int64_t rows, std::int64_t columns, T* to) {
-    for (std::int64_t c = 0; c < columns; ++c) {
-      for (std::int64_t r = 0; r < rows; ++r) to[c * rows + r] = from[r * columns + c];
-    }
-  }
-
   const Pyramid& p_;
   const Plan plan_;
   const std::int64_t per_image_;
@@ -270,16 +185,7 @@ class Item {
   std::int64_t first_ = 0;
   std::int64_t channels_ = 0;
   std::vector<float> values_;
-  std::vector<std::int32_t> positions_;
 };
-
-void Forward(const Pyramid& p, Span items) {
-  Item item(p);
-  for (std::int64_t i = items.begin; i < items.end; ++i) {
-    item.move_to(i);
-    item.forward();
-  }
-}
 
 void Backward(const Pyramid& p, Span items) {
   Item item(p);
@@ -298,12 +204,6 @@ bool accepts_levels(const Pyramid&) { return true; }
 std::int64_t levels_items(const Pyramid& p) { return p.batch() * items_per_image(p); }
 
 }  // namespace
-
-std::span<const KernelOf<Pyramid>> pyramid_forward_kernels() {
-  static const KernelOf<Pyramid> kernels[] = {
-      {"levels", accepts_levels, levels_items, {Forward, Forward, Forward, Forward, Forward}}};
-  return kernels;
-}
 
 std::span<const KernelOf<Pyramid>> pyramid_backward_kernels() {
   static const KernelOf<Pyramid> kernels[] = {

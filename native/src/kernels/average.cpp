@@ -17,6 +17,7 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/bins-inl.h"
+#include "kernels/global-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace featurepool {
@@ -108,7 +109,8 @@ class StoreQuotient {
 };
 
 struct NothingToRedo {
-  void operator()(const RowTiles::Item&, Span, int) const {}
+  template <typename... Where>
+  void operator()(const Where&...) const {}
 };
 
 template <typename T>
@@ -118,6 +120,10 @@ void PairsOf(const Pooling& p, Span items) {
 template <typename T>
 void PlaneOf(const Pooling& p, Span items) {
   ForwardPlane<SumOf<T>>(p, items, StoreQuotient<T>(p), NothingToRedo());
+}
+template <typename T>
+void ChannelsOf(const Pooling& p, Span items) {
+  ForwardPositions<SumOf<T>>(p, items, StoreQuotient<T>(p), NothingToRedo());
 }
 template <typename T>
 void SlidingOf(const Pooling& p, Span items) {
@@ -198,6 +204,9 @@ void Sliding(const Pooling& p, Span items) {
 void Plane(const Pooling& p, Span items) {
   SumTypes::with(p, [&]<typename T>() { PlaneOf<T>(p, items); });
 }
+void Channels(const Pooling& p, Span items) {
+  SumTypes::with(p, [&]<typename T>() { ChannelsOf<T>(p, items); });
+}
 void Rows(const Pooling& p, Span items) {
   SumTypes::with(p, [&]<typename T>() { RowsOf<T>(p, items); });
 }
@@ -231,6 +240,8 @@ bool accepts_sums(const Pooling& p) {
 
 bool accepts_plane(const Pooling& p) { return accepts_sums(p) && PlaneAccept(p); }
 
+bool accepts_channels(const Pooling& p) { return accepts_sums(p) && PositionsAccept(p); }
+
 bool accepts_pairs(const Pooling& p) {
   return CommonTypes::has(p) && accepts_sums(p) && PairsAccept(p);
 }
@@ -255,6 +266,7 @@ bool accepts_interleaved_taps(const Pooling& p) {
 std::span<const Kernel> avg_forward_kernels() {
   static const Kernel kernels[] = {
       {"plane", accepts_plane, PlaneItems, FEATUREPOOL_TIERED(average_pooling::Plane)},
+      {"channels", accepts_channels, PositionsItems, FEATUREPOOL_TIERED(average_pooling::Channels)},
       {"pairs", accepts_pairs, PairsItems, FEATUREPOOL_TIERED(average_pooling::Pairs)},
       {"sliding", accepts_sliding, SlidingItems<SumOf<float>>,
        FEATUREPOOL_TIERED(average_pooling::Sliding)},

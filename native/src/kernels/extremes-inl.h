@@ -17,6 +17,7 @@
 #include "hwy/highway.h"
 #include "kernels/bins-inl.h"
 #include "kernels/extremes.hpp"
+#include "kernels/global-inl.h"
 #include "kernels/scan-inl.h"
 #include "kernels/sliding_positions-inl.h"
 
@@ -52,6 +53,15 @@ struct StoreExtremes {
   }
 };
 
+template <typename T>
+bool IsZero(T value) {
+  if constexpr (is_half<T>) {
+    return (std::bit_cast<std::uint16_t>(value) & 0x7fff) == 0;
+  } else {
+    return value == 0;
+  }
+}
+
 /** Second look at row tiles whose inputs hold a NaN, or a -0.0 where an output is zero. */
 template <typename T, Order kOrder>
 class Redo {
@@ -61,7 +71,8 @@ class Redo {
   void operator()(const RowTiles::Item& item, Span outputs, int findings) const {
     if constexpr (std::is_floating_point_v<LaneOf<T>>) {
       const T* y = static_cast<const T*>(p_.output) + OutputOffset(view_, item, 0);
-      if ((findings & kHoldsNan) == 0 && std::none_of(y + outputs.begin, y + outputs.end, IsZero)) {
+      if ((findings & kHoldsNan) == 0 &&
+          std::none_of(y + outputs.begin, y + outputs.end, IsZero<T>)) {
         return;
       }
       if (!scan_) scan_ = std::make_unique<Scanner>(p_, view_);
@@ -70,18 +81,61 @@ class Redo {
   }
 
  private:
-  static bool IsZero(T value) {
-    if constexpr (is_half<T>) {
-      return (std::bit_cast<std::uint16_t>(value) & 0x7fff) == 0;
-    } else {
-      return value == 0;
-    }
-  }
-
   const Pooling& p_;
   const PlaneView view_;
   using Scanner = PlanarScan<Scan<T, void, kOrder>>;
   mutable std::unique_ptr<Scanner> scan_;
+};
+
+/** Second look at whole planes. */
+template <typename T, Order kOrder>
+struct RedoPlanes {
+  using S = Scan<T, std::uint8_t, kOrder>;
+  const Pooling& p;
+
+  void operator()(Span planes, int findings) const {
+    if constexpr (std::is_floating_point_v<LaneOf<T>>) {
+      const typename S::D d;
+      const std::int64_t size = p.geometry.input_plane();
+      const T* x = static_cast<const T*>(p.input);
+      T* y = static_cast<T*>(p.output);
+      for (std::int64_t plane = planes.begin; plane < planes.end; ++plane) {
+        if ((findings & kHoldsNan) == 0 && !IsZero(y[plane])) continue;
+        const RunMaximum<S> maximum(x + plane * size, size);
+        S::Store(d, hn::Set(d, maximum.value), y + plane, 1);
+      }
+    }
+  }
+};
+
+/** Second look at channels of a whole interleaved image. */
+template <typename T, Order kOrder>
+struct RedoChannels {
+  using S = Scan<T, void, kOrder>;
+  const Pooling& p;
+
+  void operator()(std::int64_t image, Span channels, int findings) const {
+    if constexpr (std::is_floating_point_v<LaneOf<T>>) {
+      const typename S::D d;
+      const typename S::DI di;
+      const Geometry& g = p.geometry;
+      const T* x = static_cast<const T*>(p.input) + image * g.input_plane() * g.channels;
+      T* y = static_cast<T*>(p.output) + image * g.channels;
+      if ((findings & kHoldsNan) == 0 &&
+          std::none_of(y + channels.begin, y + channels.end, IsZero<T>)) {
+        return;
+      }
+      for (std::int64_t c = channels.begin; c < channels.end; c += LaneCount(d)) {
+        const std::int64_t part = channels.end - c;
+        auto best = S::Load(d, x + c, part);
+        auto at = hn::Zero(di);
+        for (std::int64_t i = 1; i < g.input_plane(); ++i) {
+          S::template Take<true>(d, di, S::Load(d, x + i * g.channels + c, part), at, best, at);
+        }
+        S::Store(d, best, y + c, part);
+      }
+    }
+  }
 };
 
 // --- the kernels for elements of type T ---
@@ -94,7 +148,12 @@ void PairsOf(const Pooling& p, Span items) {
 template <typename T, Order kOrder>
 void PlaneOf(const Pooling& p, Span items) {
   using R = MaxOf<T, kOrder>;
-  ForwardPlane<R>(p, items, StoreExtremes<R>(p), Redo<T, kOrder>(p));
+  ForwardPlane<R>(p, items, StoreExtremes<R>(p), RedoPlanes<T, kOrder>{p});
+}
+template <typename T, Order kOrder>
+void ChannelsOf(const Pooling& p, Span items) {
+  using R = MaxOf<T, kOrder>;
+  ForwardPositions<R>(p, items, StoreExtremes<R>(p), RedoChannels<T, kOrder>{p});
 }
 template <typename T, Order kOrder>
 void RowsOf(const Pooling& p, Span items) {
@@ -169,6 +228,10 @@ void Plane(const Pooling& p, Span items) {
   X::with(p, [&]<typename T>() { PlaneOf<T, X::kSelects>(p, items); });
 }
 template <class X>
+void Channels(const Pooling& p, Span items) {
+  X::with(p, [&]<typename T>() { ChannelsOf<T, X::kSelects>(p, items); });
+}
+template <class X>
 void Rows(const Pooling& p, Span items) {
   X::with(p, [&]<typename T>() { RowsOf<T, X::kSelects>(p, items); });
 }
@@ -239,11 +302,14 @@ auto of_scan(const Pooling& p, const F& f) {
   return result;
 }
 
-// The second look at a plane goes through the scan of a row of windows.
 template <class X>
 bool accepts_plane(const Pooling& p) {
-  return without_mask<X>(p) && PlaneAccept(p) &&
-         of_scan<X>(p, [&]<class S>() { return PlanarScan<S>::Accepts(PlaneView(p)); });
+  return without_mask<X>(p) && PlaneAccept(p);
+}
+
+template <class X>
+bool accepts_channels(const Pooling& p) {
+  return without_mask<X>(p) && PositionsAccept(p);
 }
 
 template <class X>
@@ -329,6 +395,8 @@ std::vector<Kernel> kernels() {
   std::vector<Kernel> kernels;
   kernels.push_back(
       {"plane", accepts_plane<X>, PlaneItems, FEATUREPOOL_TIERED(extremes::Plane<X>)});
+  kernels.push_back(
+      {"channels", accepts_channels<X>, PositionsItems, FEATUREPOOL_TIERED(extremes::Channels<X>)});
   kernels.push_back({"plane_positions", accepts_plane_positions<X>, PlaneItems,
                      FEATUREPOOL_TIERED(extremes::WholePlanes<X>)});
   if constexpr (X::kOwnKernels) {

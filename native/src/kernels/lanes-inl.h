@@ -265,8 +265,10 @@ struct MaxOf {
   static HWY_INLINE hn::Vec<hn::RebindToSigned<D>> Bits(D d, hn::Vec<D> v) {
     return hn::BitCast(hn::RebindToSigned<D>(), Turn<kOrder>(d, v));
   }
-  static HWY_INLINE hn::Vec<D> Combine(hn::Vec<D> a, hn::Vec<D> b) { return hn::Max(a, b); }
-  static HWY_INLINE Lane CombineLanes(Lane a, Lane b) { return a > b ? a : b; }
+  template <class V>
+  static HWY_INLINE V Combine(V a, V b) {
+    return hn::Max(a, b);
+  }
 };
 
 /** Sum of elements of type T: in f64 for f64, in f32 for other floats, in i32 for bytes. */
@@ -285,8 +287,10 @@ struct SumOf {
   static HWY_INLINE hn::Vec<D> LoadPart(D d, const Element* HWY_RESTRICT p, std::int64_t n) {
     return LoadElements(d, p, n);
   }
-  static HWY_INLINE hn::Vec<D> Combine(hn::Vec<D> a, hn::Vec<D> b) { return hn::Add(a, b); }
-  static HWY_INLINE Lane CombineLanes(Lane a, Lane b) { return a + b; }
+  template <class V>
+  static HWY_INLINE V Combine(V a, V b) {
+    return hn::Add(a, b);
+  }
 };
 
 }  // namespace HWY_NAMESPACE

@@ -145,6 +145,17 @@ class LineOffsets {
   std::vector<std::int64_t> taps_;
 };
 
+/** Whether there is one window, which holds its whole plane. */
+inline bool HoldsPlane(const Pooling& p) {
+  const Geometry& g = p.geometry;
+  return g.output_plane() == 1 && g.taps() == g.input_plane() && g.d().whole() && g.h().whole() &&
+         g.w().whole();
+}
+
+inline bool PlaneAccept(const Pooling& p) { return p.layout == Layout::planar && HoldsPlane(p); }
+
+inline std::int64_t PlaneItems(const Pooling& p) { return p.geometry.planes(); }
+
 // Positions per work item of an interleaved tensor, whose positions hold all channels.
 constexpr std::int64_t kInterleavedTile = 64;
 
