@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "limit_pass.hpp"
+#include "sgemm.hpp"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -114,6 +115,8 @@ void fplimit_pass(const void* in, int64_t read_bytes, void* out, int64_t write_b
     fplimit::workers().run(pass, streaming != 0, threads);
   }
 }
+
+double fplimit_sgemm(int32_t threads) { return fplimit::sgemm_flops(threads); }
 
 int64_t fplimit_time_abi_version(fplimit_abi_version function, int64_t count) {
   return fplimit::nanoseconds(count, [&] { return function() >= 0; });

@@ -95,6 +95,12 @@ TEST(LimitTimes, CallsAsOftenAsAsked) {
   EXPECT_EQ(calls, 1000);
 }
 
+TEST(LimitTimes, MeasuresLargeProducts) {
+  const double flops = fplimit_sgemm(1);
+  EXPECT_GT(flops, 0.1);
+  EXPECT_LT(flops, 10'000.0);
+}
+
 TEST(LimitTimes, TellsARefusal) {
   EXPECT_EQ(fplimit_time_max_forward(refuse, 10, nullptr, nullptr, nullptr, nullptr, nullptr), -1);
 }

@@ -1,5 +1,6 @@
 package org.featurepool.bench;
 
+import java.util.List;
 import java.util.Locale;
 import org.featurepool.DType;
 import org.featurepool.Layout;
@@ -22,6 +23,7 @@ import org.featurepool.Shape;
  *     something else
  * @param stride strides of the window, likewise
  * @param pad padding on both sides, likewise
+ * @param against names of the peers to compare with, {@code none} for none; empty: all
  */
 record Cell(
     String id,
@@ -36,7 +38,8 @@ record Cell(
     long w,
     String kernel,
     String stride,
-    String pad) {
+    String pad,
+    List<String> against) {
 
   /** The cell's tensor as a shape of so many spatial axes. */
   Shape shape(int rank) {
@@ -45,6 +48,11 @@ record Cell(
       case 2 -> Shape.of(layout, n, c, h, w);
       default -> Shape.of(layout, n, c, d, h, w);
     };
+  }
+
+  /** Whether a contender is to take part. */
+  boolean isFor(Contender contender) {
+    return against.isEmpty() || !contender.isPeer() || against.contains(contender.name());
   }
 
   /** One line for people. */

@@ -17,9 +17,11 @@ import org.featurepool.Tensor;
 
 /** Featurepool's Java API, into an output that is there. */
 final class FeaturepoolReused implements Contender {
+  static final String NAME = "featurepool";
+
   @Override
   public String name() {
-    return "featurepool";
+    return NAME;
   }
 
   @Override

@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.io.Writer;
 import java.math.BigDecimal;
 import java.math.MathContext;
+import java.util.List;
 
 /** Measurements as one JSON object per line. */
 final class JsonLines implements Closeable {
@@ -29,13 +30,22 @@ final class JsonLines implements Closeable {
     json.writeNumberField("threads", measurement.threads());
     number("us", measurement.microseconds());
     number("gbps", measurement.gigabytesPerSecond());
-    number("limit_us", measurement.limitMicroseconds());
+    if (measurement.hasLimit()) {
+      number("limit_us", measurement.limitMicroseconds());
+    }
     if (measurement.speedupOverBestPeer().isPresent()) {
       number("speedup_vs_best_peer", measurement.speedupOverBestPeer().getAsDouble());
     }
     json.writeEndObject();
     json.writeRaw('\n');
     json.flush();
+  }
+
+  /** Writes a line for each. */
+  void write(List<Measurement> measurements) throws IOException {
+    for (Measurement measurement : measurements) {
+      write(measurement);
+    }
   }
 
   private void number(String name, double value) throws IOException {

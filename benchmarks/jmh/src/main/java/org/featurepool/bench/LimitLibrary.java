@@ -27,6 +27,7 @@ final class LimitLibrary {
   private static final String RESOURCE = "libfeaturepool_limit.so";
 
   private final MethodHandle pass;
+  private final MethodHandle sgemm;
   private final MethodHandle timeAbiVersion;
   private final MethodHandle timeMaxForward;
 
@@ -42,6 +43,11 @@ final class LimitLibrary {
                 ValueLayout.JAVA_LONG,
                 ValueLayout.JAVA_INT,
                 ValueLayout.JAVA_INT));
+    sgemm =
+        handle(
+            symbols,
+            "fplimit_sgemm",
+            FunctionDescriptor.of(ValueLayout.JAVA_DOUBLE, ValueLayout.JAVA_INT));
     timeAbiVersion =
         handle(
             symbols,
@@ -120,6 +126,15 @@ final class LimitLibrary {
   void pass(MemorySegment in, MemorySegment out, boolean streaming, int threads) {
     try {
       pass.invokeExact(in, in.byteSize(), out, out.byteSize(), streaming ? 1 : 0, threads);
+    } catch (Throwable e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  /** Multiplications and additions per nanosecond in large matrix products. */
+  double peakFlops(int threads) {
+    try {
+      return (double) sgemm.invokeExact(threads);
     } catch (Throwable e) {
       throw new IllegalStateException(e);
     }

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
@@ -18,8 +19,9 @@ import picocli.CommandLine.Option;
 @Command(
     name = "featurepool bench",
     description =
-        "Times pooling over a matrix of cells: Featurepool from Java, plain Java, the vector API, and"
-            + " the limit that memory sets (a linear pass over as many bytes).",
+        "Times pooling over a matrix of cells: Featurepool from Java, other engines, plain Java, the"
+            + " vector API, and the limit that memory sets (a linear pass over as many bytes); ends"
+            + " with what that says about each target of speed.",
     footer = {
       "",
       "bench [--matrix FILE] [--filter TEXT] --jmh [ARGUMENTS]",
@@ -125,61 +127,69 @@ public final class Main implements Callable<Integer> {
       Featurepool.verifyAvailable();
       Featurepool.setThreads(threads);
       LimitLibrary limit = LimitLibrary.load();
-      printMachine();
-      boolean right = overhead || measure(limit, cells, lines);
+      List<Contender> contenders = overhead ? List.of() : Contenders.all();
+      printMachine(contenders);
+      List<CellBench.Outcome> outcomes =
+          overhead ? List.of() : measure(contenders, limit, cells, lines);
+      Overhead.Figures figures = null;
       if (overhead || filter.isEmpty()) {
         out.println();
-        Overhead.print(new Overhead(limit).measure(), out);
+        figures = new Overhead(limit).measure();
+        Overhead.print(figures, out);
       }
-      return right ? 0 : FAILED;
+      if (!overhead) {
+        printTargets(outcomes, figures);
+      }
+      return outcomes.stream().allMatch(outcome -> outcome.wrong().isEmpty()) ? 0 : FAILED;
     } catch (UnsatisfiedLinkError e) {
       throw new IOException(e.getMessage(), e);
     }
   }
 
-  private boolean measure(LimitLibrary limit, List<Cell> cells, JsonLines lines)
+  private List<CellBench.Outcome> measure(
+      List<Contender> contenders, LimitLibrary limit, List<Cell> cells, JsonLines lines)
       throws IOException {
-    boolean right = true;
+    List<CellBench.Outcome> outcomes = new ArrayList<>();
     try (Workers workers = new Workers(Featurepool.threads());
         Progress progress = new Progress(cells.size())) {
-      CellBench bench =
-          new CellBench(
-              Contenders.all(), limit, quick ? Rounds.quick() : Rounds.thorough(), workers);
+      Rounds rounds = quick ? Rounds.quick() : Rounds.thorough();
+      CellBench bench = new CellBench(contenders, limit, rounds, workers);
       for (Cell cell : cells) {
         progress.begin(cell.id());
-        right &= measure(bench, cell, lines, progress);
+        Optional<Task> task = Task.of(cell);
+        if (task.isPresent()) {
+          CellBench.Outcome outcome = bench.run(cell, task.get());
+          outcomes.add(outcome);
+          progress.print(() -> Table.print(out, outcome));
+          if (lines != null) {
+            lines.write(outcome.measurements());
+          }
+        } else {
+          progress.print(() -> Table.missing(out, cell));
+        }
         progress.end();
       }
     }
-    return right;
+    return outcomes;
   }
 
-  private boolean measure(CellBench bench, Cell cell, JsonLines lines, Progress progress)
+  private void printTargets(List<CellBench.Outcome> outcomes, Overhead.Figures figures)
       throws IOException {
-    Optional<Task> task = Task.of(cell);
-    if (task.isEmpty()) {
-      progress.print(() -> Table.missing(out, cell));
-      return true;
+    Targets targets = new Targets(outcomes, Featurepool.threads(), Caches.read());
+    if (figures != null) {
+      targets.addCalls(figures);
+      targets.addJar();
     }
-    CellBench.Outcome outcome = bench.run(cell.id(), task.get());
-    progress.print(() -> Table.print(out, cell, outcome));
-    if (lines != null) {
-      for (Measurement measurement : outcome.measurements()) {
-        lines.write(measurement);
-      }
-    }
-    return outcome.wrong().isEmpty();
+    out.println();
+    targets.lines().forEach(out::println);
   }
 
-  private void printMachine() {
-    out.printf(
-        Locale.ROOT,
-        "Featurepool %s, %s, %d of %d processors, Java %s%n",
-        Featurepool.version(),
-        Featurepool.activeIsa(),
-        Featurepool.threads(),
-        Runtime.getRuntime().availableProcessors(),
-        Runtime.version());
+  private void printMachine(List<Contender> contenders) {
+    out.println(Machine.description());
+    String versions = Machine.versions(contenders);
+    if (!versions.isEmpty()) {
+      out.println(versions);
+    }
   }
 
   private JsonLines openJson() throws IOException {
@@ -195,15 +205,16 @@ public final class Main implements Callable<Integer> {
 
   private List<Cell> cells() {
     String text = filter.toLowerCase(Locale.ROOT);
+    List<Cell> all = new ArrayList<>(matrix == null ? Matrix.own() : Matrix.read(matrix));
+    if (matrix == null) {
+      all.addAll(Matrix.targets());
+    }
     List<Cell> cells =
-        (matrix == null ? Matrix.own() : Matrix.read(matrix))
-            .stream()
-                .filter(
-                    cell ->
-                        (cell.id() + " " + cell.description())
-                            .toLowerCase(Locale.ROOT)
-                            .contains(text))
-                .toList();
+        all.stream()
+            .filter(
+                cell ->
+                    (cell.id() + " " + cell.description()).toLowerCase(Locale.ROOT).contains(text))
+            .toList();
     if (cells.isEmpty()) {
       throw new BadUsage("--filter is '" + filter + "'; no cell of the matrix contains that");
     }

@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -21,11 +22,10 @@ import org.featurepool.Layout;
 
 /**
  * The matrix of cells: comma-separated, the first line names the columns {@code id, op, direction,
- * layout, dtype, n, c, d, h, w, kernel, stride, pad}, in any order; others are ignored.
+ * layout, dtype, n, c, d, h, w, kernel, stride, pad}, in any order, and maybe {@code against}, the
+ * only peers to compare with, as in {@code opencv;onednn}; others are ignored.
  */
 final class Matrix {
-  private static final String OWN = "matrix.csv";
-
   // In the order in which a refusal tells them.
   private static final Map<String, Layout> LAYOUTS =
       ordered(Map.entry("nchw", Layout.PLANAR), Map.entry("nhwc", Layout.INTERLEAVED));
@@ -50,7 +50,16 @@ final class Matrix {
 
   /** Reads the project's own matrix. */
   static List<Cell> own() {
-    try (InputStream in = Matrix.class.getResourceAsStream(OWN)) {
+    return resource("matrix.csv");
+  }
+
+  /** Reads the cells beside the matrix that are needed to decide what is promised. */
+  static List<Cell> targets() {
+    return resource("targets.csv");
+  }
+
+  private static List<Cell> resource(String name) {
+    try (InputStream in = Matrix.class.getResourceAsStream(name)) {
       return parse(new BufferedReader(new InputStreamReader(in, StandardCharsets.UTF_8)));
     } catch (IOException e) {
       throw new IllegalStateException(e);
@@ -142,7 +151,10 @@ final class Matrix {
           extent("w"),
           text("kernel"),
           text("stride"),
-          text("pad"));
+          text("pad"),
+          Arrays.stream(fields.getOrDefault("against", "").split(";"))
+              .filter(name -> !name.isEmpty())
+              .toList());
     }
 
     private String text(String column) {

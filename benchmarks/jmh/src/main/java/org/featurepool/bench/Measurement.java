@@ -10,7 +10,7 @@ import java.util.OptionalDouble;
  * @param threads threads that a call may use
  * @param nanos median time of a call
  * @param bytes bytes that a call has to read and write
- * @param limitNanos median time of the cell's limit
+ * @param limitNanos median time of the cell's limit; not a number where it was not measured
  * @param bestPeerNanos median time of the fastest peer in the cell; empty if no peer took part
  */
 record Measurement(
@@ -23,6 +23,10 @@ record Measurement(
     OptionalDouble bestPeerNanos) {
   double microseconds() {
     return nanos / 1e3;
+  }
+
+  boolean hasLimit() {
+    return !Double.isNaN(limitNanos);
   }
 
   double limitMicroseconds() {

@@ -54,6 +54,24 @@ public record Product(Kind kind, DType dtype, Shape input, int clusters) impleme
     return kind == Kind.NETVLAD || kind == Kind.NETVLAD_BACKWARD;
   }
 
+  /** Multiplications and additions that the matrix products of a call consist of. */
+  double flops() {
+    double images = input.batch();
+    double places = input.planeSize();
+    double channels = input.channels();
+    // A product with its own transpose has half of its elements to compute.
+    double square = images * places * channels * (channels + 1);
+    double features = 2 * images * places * channels;
+    return switch (kind) {
+      case BILINEAR -> square;
+      case BILINEAR_BACKWARD -> square + features * channels;
+      // Scores and residuals.
+      case NETVLAD -> 2 * features * clusters;
+      // Both again, the gradients of assignments and weights, and two of the features.
+      case NETVLAD_BACKWARD -> 6 * features * clusters;
+    };
+  }
+
   @Override
   public Shape output() {
     return Shape.nchw(

@@ -33,7 +33,7 @@ record Rounds(int rounds, long sampleNanos, long turnNanos, long slowNanos) {
 
   /** Enough for a look at the whole matrix. */
   static Rounds quick() {
-    return new Rounds(5, 20 * MILLISECOND, 100 * MILLISECOND, 300 * MILLISECOND);
+    return new Rounds(5, 10 * MILLISECOND, 50 * MILLISECOND, 100 * MILLISECOND);
   }
 
   /** Returns the median time of each run in nanoseconds. */
@@ -64,7 +64,7 @@ record Rounds(int rounds, long sampleNanos, long turnNanos, long slowNanos) {
       long start = System.nanoTime();
       long compiling = compilationMillis();
       for (int i = 0; i < estimates.length; i++) {
-        if (turn >= LEAST_TURNS && estimates[i] > slowNanos) {
+        if (turn > 0 && estimates[i] > slowNanos) {
           continue; // nothing that slow gets much faster
         }
         double estimate = runFor(runs.get(i), turnNanos);

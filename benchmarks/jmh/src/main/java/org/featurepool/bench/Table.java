@@ -10,9 +10,11 @@ final class Table {
   private Table() {}
 
   /** Prints a cell: the limit, then the contenders, fastest first. */
-  static void print(PrintWriter out, Cell cell, CellBench.Outcome outcome) {
+  static void print(PrintWriter out, CellBench.Outcome outcome) {
+    Cell cell = outcome.cell();
     List<Measurement> measurements = outcome.measurements();
     out.println();
+    int threads = measurements.getFirst().threads();
     out.printf(
         Locale.ROOT,
         "%s: %s, %.2f MB%n",
@@ -27,11 +29,13 @@ final class Table {
             m ->
                 out.printf(
                     Locale.ROOT,
-                    "  %-18s %12.2f us %8.2f GB/s %7.3f of the limit%n",
+                    "  %-18s %12.2f us %8.2f GB/s %s%n",
                     m.contender(),
                     m.microseconds(),
                     m.gigabytesPerSecond(),
-                    m.partOfLimit()));
+                    m.threads() == threads
+                        ? String.format(Locale.ROOT, "%7.3f of the limit", m.partOfLimit())
+                        : "with threads: " + m.threads()));
     outcome.wrong().forEach((name, how) -> out.printf("  %-18s WRONG: %s%n", name, how));
     outcome.lacking().forEach((name, what) -> out.printf("  %-18s has no %s%n", name, what));
   }

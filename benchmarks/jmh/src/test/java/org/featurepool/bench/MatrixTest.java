@@ -12,6 +12,7 @@ import java.io.StringReader;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.stream.Stream;
 import org.featurepool.DType;
 import org.featurepool.Shape;
 import org.featurepool.Window;
@@ -170,6 +171,47 @@ class MatrixTest {
     List<Cell> cells = Matrix.own();
     assertEquals(44, cells.size());
     assertEquals(44, cells.stream().filter(cell -> Task.of(cell).isPresent()).count());
+  }
+
+  @Test
+  void readsTheCellsBesideTheMatrix() {
+    List<Cell> cells = Matrix.targets();
+    assertTrue(cells.stream().allMatch(cell -> Task.of(cell).isPresent()));
+    Cell dilation =
+        cells.stream().filter(cell -> cell.id().equals("small_dilate_u8_k31")).findFirst().orElseThrow();
+    assertEquals(List.of("opencv"), dilation.against());
+    assertFalse(dilation.isFor(new JavaLoop()));
+    assertTrue(dilation.isFor(new FeaturepoolReused()));
+    List<String> ids = Stream.concat(cells.stream(), Matrix.own().stream()).map(Cell::id).toList();
+    assertEquals(ids.size(), ids.stream().distinct().count());
+  }
+
+  @Test
+  void withoutAColumnForThemAllPeersTakePart() throws IOException {
+    Cell cell = parse("a,max,forward,nchw,f32,1,2,1,3,4,2x2,2x2,0x0,x").getFirst();
+    assertTrue(cell.isFor(new JavaLoop()));
+  }
+
+  @Test
+  void readsTheOtherTypes() throws IOException {
+    assertEquals(DType.BF16, pooling("a,avg,forward,nchw,bf16,1,2,1,3,4,2x2,2x2,0x0,x").dtype());
+    assertEquals(DType.I8, pooling("a,min,forward,nchw,i8,1,2,1,3,4,2x2,2x2,0x0,x").dtype());
+    assertEquals(
+        "line 2: dtype is 'f8'; it must be f32 or f16 or bf16 or u8 or i8",
+        refusal("a,max,forward,nchw,f8,1,2,1,3,4,2x2,2x2,0x0,x"));
+  }
+
+  @Test
+  void sweepsAreCells() {
+    List<Cell> cells = Stream.concat(Sweeps.kernels().stream(), Sweeps.sizes().stream()).toList();
+    assertTrue(cells.stream().allMatch(cell -> Task.of(cell).isPresent()));
+    List<Long> bytes =
+        Sweeps.sizes().stream().map(cell -> Task.of(cell).orElseThrow().readBytes()).toList();
+    assertEquals(1L << 10, bytes.getFirst());
+    assertEquals(1L << 30, bytes.getLast());
+    for (int i = 1; i < bytes.size(); i++) {
+      assertEquals(4 * bytes.get(i - 1), bytes.get(i));
+    }
   }
 
   @Test

@@ -92,11 +92,9 @@ public final class OnnxRuntimePeer implements Contender {
   @Override
   public Call prepare(Workload workload, Workers workers, Arena arena) {
     try {
-      Session session = new Session(workload, workers.threads(), arena);
-      session.run(); // refuses here what it cannot do
-      return session;
-    } catch (OrtException | IllegalStateException e) {
-      throw PeerCall.refusal(e);
+      return new Session(workload, workers.threads(), arena);
+    } catch (OrtException e) {
+      throw PeerCall.unsupported(e);
     }
   }
 
@@ -206,7 +204,7 @@ public final class OnnxRuntimePeer implements Contender {
       try {
         session.run(inputs, outputs).close();
       } catch (OrtException e) {
-        throw new IllegalStateException(e.getMessage(), e);
+        throw PeerCall.unsupported(e);
       }
     }
 

@@ -29,30 +29,31 @@ final class PeerCall implements Contender.Call {
   }
 
   /**
-   * Makes a call ready and runs it once.
+   * Makes a call ready.
    *
-   * @throws UnsupportedOperationException with the engine's own message if it refuses
+   * @throws UnsupportedOperationException with the engine's own words if it refuses
    */
   static PeerCall prepare(Supplier<Steps> preparation) {
     PointerScope scope = new PointerScope();
     try {
       Steps steps = preparation.get();
-      steps.run().run();
       // Out of the thread's scopes, but not freed.
       scope.extend().close();
       return new PeerCall(scope, steps);
     } catch (RuntimeException e) {
       scope.close();
-      // This very class is what JavaCPP makes of exceptions of C++.
-      if (e.getClass() != RuntimeException.class) {
-        throw e;
-      }
       throw refusal(e);
     }
   }
 
+  /** What an engine refused; anything else is a mistake here. */
+  private static RuntimeException refusal(RuntimeException problem) {
+    // This very class is what JavaCPP makes of exceptions of C++.
+    return problem.getClass() == RuntimeException.class ? unsupported(problem) : problem;
+  }
+
   /** What an engine refused, with the beginning of its own words. */
-  static UnsupportedOperationException refusal(Exception problem) {
+  static UnsupportedOperationException unsupported(Exception problem) {
     String words = problem.getMessage().lines().findFirst().orElse("");
     return new UnsupportedOperationException(
         "such pooling: " + words.substring(0, Math.min(words.length(), MOST_LETTERS)), problem);
@@ -70,7 +71,11 @@ final class PeerCall implements Contender.Call {
 
   @Override
   public void run() {
-    steps.run().run();
+    try {
+      steps.run().run();
+    } catch (RuntimeException e) {
+      throw refusal(e);
+    }
   }
 
   @Override
