@@ -47,6 +47,12 @@ public final class Main implements Callable<Integer> {
   private Path json;
 
   @Option(
+      names = "--report",
+      paramLabel = "DIR",
+      description = "write a page with charts, and sweep kernels and sizes for it")
+  private Path report;
+
+  @Option(
       names = "--threads",
       paramLabel = "1|2|all",
       description = "threads that a call may use (default: 1)")
@@ -120,8 +126,10 @@ public final class Main implements Callable<Integer> {
     if (jmhArguments != null) {
       return Jmh.run(cells, jmhArguments);
     }
-    if (json != null && overhead) {
-      throw new BadUsage("--json cannot be given with --overhead, which measures no cells");
+    if ((json != null || report != null) && overhead) {
+      throw new BadUsage(
+          (json != null ? "--json" : "--report")
+              + " cannot be given with --overhead, which measures no cells");
     }
     try (JsonLines lines = openJson()) {
       Featurepool.verifyAvailable();
@@ -138,7 +146,12 @@ public final class Main implements Callable<Integer> {
         Overhead.print(figures, out);
       }
       if (!overhead) {
-        printTargets(outcomes, figures);
+        List<String> targets = targets(outcomes, figures);
+        out.println();
+        targets.forEach(out::println);
+        if (report != null) {
+          writeReport(contenders, limit, lines, outcomes, figures, targets);
+        }
       }
       return outcomes.stream().allMatch(outcome -> outcome.wrong().isEmpty()) ? 0 : FAILED;
     } catch (UnsatisfiedLinkError e) {
@@ -173,15 +186,37 @@ public final class Main implements Callable<Integer> {
     return outcomes;
   }
 
-  private void printTargets(List<CellBench.Outcome> outcomes, Overhead.Figures figures)
+  private static List<String> targets(List<CellBench.Outcome> outcomes, Overhead.Figures figures)
       throws IOException {
     Targets targets = new Targets(outcomes, Featurepool.threads(), Caches.read());
     if (figures != null) {
       targets.addCalls(figures);
       targets.addJar();
     }
+    return targets.lines();
+  }
+
+  private void writeReport(
+      List<Contender> contenders,
+      LimitLibrary limit,
+      JsonLines lines,
+      List<CellBench.Outcome> outcomes,
+      Overhead.Figures figures,
+      List<String> targets)
+      throws IOException {
+    List<Cell> sizes = Sweeps.sizes().stream().filter(Sweeps::fitsMemory).toList();
+    Report.Contents contents =
+        new Report.Contents(
+            outcomes,
+            measure(contenders, limit, Sweeps.kernels(), lines),
+            measure(contenders, limit, sizes, lines),
+            Border.measure(),
+            figures,
+            targets);
+    new Report(Machine.description(), Machine.versions(contenders), Featurepool.threads())
+        .write(report, contents);
     out.println();
-    targets.lines().forEach(out::println);
+    out.println("report: " + report.resolve("index.html"));
   }
 
   private void printMachine(List<Contender> contenders) {

@@ -1,5 +1,7 @@
 package org.featurepool.bench;
 
+import com.sun.management.OperatingSystemMXBean;
+import java.lang.management.ManagementFactory;
 import java.util.ArrayList;
 import java.util.List;
 import org.featurepool.DType;
@@ -13,6 +15,9 @@ final class Sweeps {
 
   /** Peers slower than memory by a factor of hundreds need not run over gigabytes. */
   private static final int LARGEST_BITS_OF_PEERS = 24;
+
+  /** As often is a cell's data in memory: for calls, for passes, as Java arrays. */
+  private static final int COPIES = 4;
 
   private Sweeps() {}
 
@@ -55,6 +60,15 @@ final class Sweeps {
                   : List.of("none")));
     }
     return cells;
+  }
+
+  /** Whether this machine has the memory for a cell, its check and its limit. */
+  static boolean fitsMemory(Cell cell) {
+    OperatingSystemMXBean system =
+        (OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
+    Task task = Task.of(cell).orElseThrow();
+    long bytes = task.readBytes() + task.writtenBytes();
+    return COPIES * bytes < system.getFreeMemorySize();
   }
 
   private static Cell cell(

@@ -178,7 +178,10 @@ class MatrixTest {
     List<Cell> cells = Matrix.targets();
     assertTrue(cells.stream().allMatch(cell -> Task.of(cell).isPresent()));
     Cell dilation =
-        cells.stream().filter(cell -> cell.id().equals("small_dilate_u8_k31")).findFirst().orElseThrow();
+        cells.stream()
+            .filter(cell -> cell.id().equals("small_dilate_u8_k31"))
+            .findFirst()
+            .orElseThrow();
     assertEquals(List.of("opencv"), dilation.against());
     assertFalse(dilation.isFor(new JavaLoop()));
     assertTrue(dilation.isFor(new FeaturepoolReused()));
