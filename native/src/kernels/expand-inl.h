@@ -1,5 +1,5 @@
-// Gradients of windows that share no input: every element of dx belongs to one output at most, so
-// it is written once, straight from registers.
+// Gradients of windows that share no input: every element of dx belongs to one
+// output at most, so it is written once, straight from registers.
 #if defined(FEATUREPOOL_KERNELS_EXPAND_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef FEATUREPOOL_KERNELS_EXPAND_INL_H_
 #undef FEATUREPOOL_KERNELS_EXPAND_INL_H_
@@ -23,7 +23,8 @@ HWY_BEFORE_NAMESPACE();
 namespace featurepool {
 namespace HWY_NAMESPACE {
 
-/** The output whose window holds input position `i`, and through which tap; tap -1: none does. */
+/** The output whose window holds input position `i`, and through which tap; tap
+ * -1: none does. */
 inline Covering OwnerOf(const Axis& axis, std::int64_t i) {
   const std::int64_t output = (i + axis.pad_begin) / axis.stride;
   const std::int64_t reach = (i + axis.pad_begin) % axis.stride;
@@ -32,7 +33,8 @@ inline Covering OwnerOf(const Axis& axis, std::int64_t i) {
   return {output, tap};
 }
 
-/** What expanding goes by: runs of dx that repeat, in the order of the memory. */
+/** What expanding goes by: runs of dx that repeat, in the order of the memory.
+ */
 struct ExpandPlan {
   const Geometry& g;
   std::int64_t channels;      ///< neighbours in memory: 1, or those of an interleaved tensor
@@ -52,8 +54,8 @@ struct ExpandPlan {
         plane(g.input_plane() * channels),
         output_row(g.w().output * channels),
         output_plane(g.output_plane() * channels) {
-    // A vector that runs from one row into the next takes from one vector of outputs only if a row
-    // of outputs is short.
+    // A vector that runs from one row into the next takes from one vector of
+    // outputs only if a row of outputs is short.
     constexpr std::int64_t kSmallPlane = 1024;
     constexpr std::int64_t kShortRow = 8;
     run_planes = 0;
@@ -65,7 +67,8 @@ struct ExpandPlan {
       run_planes *= (kLeastRun + run_planes * plane - 1) / (run_planes * plane);
       run_planes = std::min(run_planes, blocks);
     }
-    // Tiles begin at the same phase of the windows, and where they can at a cache line.
+    // Tiles begin at the same phase of the windows, and where they can at a
+    // cache line.
     constexpr std::int64_t kTile = 1024;
     constexpr std::int64_t kCacheLine = 64;
     const std::int64_t step = g.w().stride * channels;
@@ -90,7 +93,8 @@ struct ExpandPlan {
   }
 };
 
-// Interleaved tensors of more channels have whole vectors of them at every position.
+// Interleaved tensors of more channels have whole vectors of them at every
+// position.
 constexpr std::int64_t kMostExpandedChannels = 7;
 
 inline bool ExpandAccept(const Pooling& p) {
@@ -104,8 +108,8 @@ inline bool ExpandAccept(const Pooling& p) {
 
 inline std::int64_t ExpandItems(const Pooling& p) { return ExpandPlan(p).items(); }
 
-/** For each vector of a run: the outputs that it takes from, which of them each lane takes, and a
- * number for each lane. */
+/** For each vector of a run: the outputs that it takes from, which of them each
+ * lane takes, and a number for each lane. */
 template <typename Lane>
 class ExpandTable {
  public:
@@ -119,9 +123,10 @@ class ExpandTable {
   };
 
   explicit ExpandTable(std::int64_t most)
-      : index_(most + LaneCount(D())), number_(most + LaneCount(D())) {}
+      : index_(most + LaneCount(D())), number_(most + LaneCount(D())), second_(LaneCount(D())) {}
 
-  /** Makes the table of `size` elements; those of no output have the number `none`. */
+  /** Makes the table of `size` elements; those of no output have the number
+   * `none`. */
   template <class SourceOf>
   void Build(std::int64_t size, std::int64_t none, const SourceOf& source_of) {
     const std::int64_t lanes = LaneCount(D());
@@ -150,6 +155,7 @@ class ExpandTable {
       from_.push_back(close ? least : kScattered);
       most_from_ = std::max(most_from_, from_.back());
     }
+    FindPairs();
   }
 
   /** What the loop over vectors reads. */
@@ -161,12 +167,22 @@ class ExpandTable {
     HWY_INLINE hn::Vec<DI> Indices(std::int64_t at) const { return hn::Load(DI(), index + at); }
     HWY_INLINE hn::Vec<DI> Numbers(std::int64_t at) const { return hn::Load(DI(), number + at); }
   };
-  /** The first output of each vector (where they lie too far apart for one, beyond all outputs),
-   * and index and number of each lane. */
+  /** The first output of each vector (where they lie too far apart for one,
+   * beyond all outputs), and index and number of each lane. */
   View view() const { return {from_.data(), index_.get(), number_.get()}; }
 
+  /** How many pairs of vectors, from the first on, take from one vector of
+   * outputs in the same way, each pair from outputs pair_step() behind those of
+   * the pair before. */
+  std::int64_t pairs() const { return pairs_; }
+  std::int64_t pair_step() const { return pair_step_; }
+  /** Indices of the second vector of such a pair, from the first output of its
+   * first vector. */
+  HWY_INLINE hn::Vec<DI> SecondIndices() const { return hn::Load(DI(), second_.get()); }
+
   std::int64_t size() const { return size_; }
-  /** Where the vector of elements `at` to `at + lanes` begins: the last one ends with the run. */
+  /** Where the vector of elements `at` to `at + lanes` begins: the last one
+   * ends with the run. */
   HWY_INLINE std::int64_t Begin(std::int64_t at) const {
     return std::min(at, std::max<std::int64_t>(0, size_ - LaneCount(D())));
   }
@@ -176,19 +192,44 @@ class ExpandTable {
  private:
   static constexpr std::int64_t kScattered = std::int64_t{1} << 60;
 
+  void FindPairs() {
+    const std::int64_t lanes = LaneCount(D());
+    pairs_ = 0;
+    pair_step_ = 0;
+    for (std::size_t v = 0; (static_cast<std::int64_t>(v) + 2) * lanes <= size_; v += 2, ++pairs_) {
+      const std::int64_t shift = from_[v + 1] - from_[v];
+      if (from_[v] == kScattered || from_[v + 1] == kScattered || shift < 0) return;
+      if (pairs_ == 1) pair_step_ = from_[2] - from_[0];
+      if (from_[v] != from_[0] + pairs_ * pair_step_) return;
+      const std::int64_t at = static_cast<std::int64_t>(v) * lanes;
+      for (std::int64_t i = 0; i < lanes; ++i) {
+        const std::int64_t second = index_[at + lanes + i] + shift;
+        if (second >= lanes) return;
+        if (pairs_ == 0) second_[i] = static_cast<Index>(second);
+        if (second != second_[i] || index_[at + i] != index_[i] || number_[at + i] != number_[i] ||
+            number_[at + lanes + i] != number_[lanes + i]) {
+          return;
+        }
+      }
+    }
+  }
+
   std::int64_t size_ = 0;
   std::int64_t most_from_ = 0;
   std::vector<std::int64_t> from_;
+  std::int64_t pairs_ = 0;
+  std::int64_t pair_step_ = 0;
   Line<Index> index_;
   Line<Index> number_;
+  Line<Index> second_;
 };
 
-/** Writes the vector at `at` of a run to kRows rows of dx; kNear: its outputs are within one vector
- * of memory. */
-template <int kRows, bool kNear, class Term>
+/** Writes the vector at `at` of a run to kRows rows of dx; kNear: its outputs
+ * are within one vector of memory. */
+template <int kRows, bool kNear, bool kStream, class Term>
 HWY_INLINE void ExpandVector(const typename ExpandTable<typename Term::Lane>::View& table,
                              const Term& term, std::int64_t from, std::int64_t first,
-                             std::int64_t at, std::int64_t tap, std::int64_t taps, bool stream,
+                             std::int64_t at, std::int64_t tap, std::int64_t taps,
                              typename Term::T* HWY_RESTRICT to, std::int64_t pitch,
                              std::int64_t n) {
   using Lane = typename Term::Lane;
@@ -223,18 +264,68 @@ HWY_INLINE void ExpandVector(const typename ExpandTable<typename Term::Lane>::Vi
   const auto number = term.Numbers(entry, table.Numbers(at));
   for (int r = 0; r < kRows; ++r) {
     const auto share = term.Share(gradient, number, tap + r * taps);
-    if constexpr (std::is_same_v<typename Term::T, Lane>) {
-      if (stream) {
-        hn::Stream(share, d, to + r * pitch);
-        continue;
-      }
+    if constexpr (kStream) {
+      hn::Stream(share, d, to + r * pitch);
+    } else {
+      StoreElements(share, d, to + r * pitch, n);
     }
-    StoreElements(share, d, to + r * pitch, n);
   }
 }
 
-/** Expands one run of outputs, from `from` on, into kRows rows of dx that are `pitch` apart; the
- * first of them is that of the taps from `tap` on, each next one `taps` further. */
+/** Writes one vector of kRows rows of dx. */
+template <int kRows, bool kStream, class Term, class V, class VI>
+HWY_INLINE void WriteShares(const Term& term, V gradient, VI number, std::int64_t tap,
+                            std::int64_t taps, typename Term::T* HWY_RESTRICT to,
+                            std::int64_t pitch) {
+  const hn::ScalableTag<typename Term::Lane> d;
+  for (int r = 0; r < kRows; ++r) {
+    const auto share = term.Share(gradient, number, tap + r * taps);
+    if constexpr (kStream) {
+      hn::Stream(share, d, to + r * pitch);
+    } else {
+      StoreElements(share, d, to + r * pitch, LaneCount(d));
+    }
+  }
+}
+
+/** The pairs of a run, from one vector of outputs each: nothing is looked up
+ * but in registers. */
+template <int kRows, bool kStream, class Term>
+HWY_INLINE void ExpandPairs(const ExpandTable<typename Term::Lane>& table, const Term& term,
+                            std::int64_t from, std::int64_t tap, std::int64_t taps,
+                            typename Term::T* HWY_RESTRICT dx, std::int64_t pitch) {
+  using Lane = typename Term::Lane;
+  const hn::ScalableTag<Lane> d;
+  const hn::RebindToSigned<decltype(d)> di;
+  const std::int64_t lanes = LaneCount(d);
+  const std::int64_t pairs = table.pairs();
+  const std::int64_t step = table.pair_step();
+  const auto view = table.view();
+  const auto first = view.Indices(0);
+  const auto second = table.SecondIndices();
+  const auto first_number = view.Numbers(0);
+  const auto second_number = view.Numbers(lanes);
+  std::int64_t o = view.from[0];
+  for (std::int64_t i = 0; i < pairs; ++i, o += step, dx += 2 * lanes) {
+    const auto gradient = term.Gradients(from + o, o);
+    auto entry = hn::Zero(di);
+    auto low = entry;
+    auto high = entry;
+    if constexpr (Term::kMasked) {
+      entry = term.Entries(from + o);
+      low = hn::TableLookupLanes(entry, hn::IndicesFromVec(di, first));
+      high = hn::TableLookupLanes(entry, hn::IndicesFromVec(di, second));
+    }
+    WriteShares<kRows, kStream>(term, hn::TableLookupLanes(gradient, hn::IndicesFromVec(d, first)),
+                                term.Numbers(low, first_number), tap, taps, dx, pitch);
+    WriteShares<kRows, kStream>(term, hn::TableLookupLanes(gradient, hn::IndicesFromVec(d, second)),
+                                term.Numbers(high, second_number), tap, taps, dx + lanes, pitch);
+  }
+}
+
+/** Expands one run of outputs, from `from` on, into kRows rows of dx that are
+ * `pitch` apart; the first of them is that of the taps from `tap` on, each next
+ * one `taps` further. */
 template <int kRows, class Term>
 HWY_INLINE void ExpandRun(const ExpandTable<typename Term::Lane>& table, const Term& owner,
                           std::int64_t from, std::int64_t tap, std::int64_t taps,
@@ -247,34 +338,40 @@ HWY_INLINE void ExpandRun(const ExpandTable<typename Term::Lane>& table, const T
   const auto term = owner.Local();
   const auto view = table.view();
   if (from + table.most_from() + lanes <= term.outputs && whole > 0) {
-    if (stream) {
-      for (std::int64_t v = 0; v < whole; ++v) {
-        ExpandVector<kRows, true>(view, term, from, view.from[v], v * lanes, tap, taps, true,
-                                  dx + v * lanes, pitch, lanes);
+    std::int64_t v = 2 * table.pairs();
+    if constexpr (std::is_same_v<typename Term::T, typename Term::Lane>) {
+      if (stream) {
+        ExpandPairs<kRows, true>(table, term, from, tap, taps, dx, pitch);
+        for (; v < whole; ++v) {
+          ExpandVector<kRows, true, true>(view, term, from, view.from[v], v * lanes, tap, taps,
+                                          dx + v * lanes, pitch, lanes);
+        }
+        return;
       }
-      return;
     }
-    for (std::int64_t v = 0; v < whole; ++v) {
-      ExpandVector<kRows, true>(view, term, from, view.from[v], v * lanes, tap, taps, false,
-                                dx + v * lanes, pitch, lanes);
+    ExpandPairs<kRows, false>(table, term, from, tap, taps, dx, pitch);
+    for (; v < whole; ++v) {
+      ExpandVector<kRows, true, false>(view, term, from, view.from[v], v * lanes, tap, taps,
+                                       dx + v * lanes, pitch, lanes);
     }
     if (whole * lanes < size) {
-      ExpandVector<kRows, true>(view, term, from, view.from[whole], whole * lanes, tap, taps, false,
-                                dx + size - lanes, pitch, lanes);
+      ExpandVector<kRows, true, false>(view, term, from, view.from[whole], whole * lanes, tap, taps,
+                                       dx + size - lanes, pitch, lanes);
     }
     return;
   }
   // Outputs far apart, or at the tensor's end.
   for (std::int64_t at = 0, v = 0; at < size; at += lanes, ++v) {
-    ExpandVector<kRows, false>(view, term, from, view.from[v], at, tap, taps, false,
-                               dx + table.Begin(at), pitch, size);
+    ExpandVector<kRows, false, false>(view, term, from, view.from[v], at, tap, taps,
+                                      dx + table.Begin(at), pitch, size);
   }
 }
 
 /**
- * dx of windows that share no input, in runs: a table says which output each element of a run takes
- * from, so widths, strides, padding and few interleaved channels are all the same. Runs are rows,
- * several of one window at a time, or where planes are small some planes as one.
+ * dx of windows that share no input, in runs: a table says which output each
+ * element of a run takes from, so widths, strides, padding and few interleaved
+ * channels are all the same. Runs are rows, several of one window at a time, or
+ * where planes are small some planes as one.
  *
  * @param term what an output gives to its window's elements
  */

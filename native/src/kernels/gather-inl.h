@@ -1,5 +1,5 @@
-// Gradients of windows that overlap: every element of dx sums what the outputs whose windows hold
-// it give to it, in row-major order of the outputs.
+// Gradients of windows that overlap: every element of dx sums what the outputs
+// whose windows hold it give to it, in row-major order of the outputs.
 #if defined(FEATUREPOOL_KERNELS_GATHER_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef FEATUREPOOL_KERNELS_GATHER_INL_H_
 #undef FEATUREPOOL_KERNELS_GATHER_INL_H_
@@ -23,9 +23,10 @@ namespace featurepool {
 namespace HWY_NAMESPACE {
 
 /**
- * Blocks of rows for gathering. Along an axis, input position i = q * stride + r - pad_begin is of
- * phase r, and the windows that hold it are those of outputs q - a, through the tap t where
- * t * dilation = a * stride + r. A block has some consecutive q along H.
+ * Blocks of rows for gathering. Along an axis, input position i = q * stride +
+ * r - pad_begin is of phase r, and the windows that hold it are those of
+ * outputs q - a, through the tap t where t * dilation = a * stride + r. A block
+ * has some consecutive q along H.
  */
 struct GatherPlan {
   const PlaneView& view;
@@ -75,15 +76,16 @@ inline std::int64_t GatherItems(const Pooling& p) {
   return item_count(view.planes, GatherPlan(view).tiles());
 }
 
-/** Where the outputs of one tap lie in a block of lines, and what their masks hold. */
+/** Where the outputs of one tap lie in a block of lines, and what their masks
+ * hold. */
 struct GatherTap {
   std::int64_t offset;
   std::int32_t ordinal;
 };
 
 /**
- * sums[i] = what the taps of line[i] give, over [0, size), whole vectors and some more (the
- * overhang is ours).
+ * sums[i] = what the taps of line[i] give, over [0, size), whole vectors and
+ * some more (the overhang is ours).
  */
 template <bool kMasked, typename Lane>
 HWY_NOINLINE void GatherFlat(const Lane* HWY_RESTRICT line,
@@ -93,7 +95,8 @@ HWY_NOINLINE void GatherFlat(const Lane* HWY_RESTRICT line,
   const hn::ScalableTag<Lane> d;
   const hn::RebindToSigned<decltype(d)> di;
   const std::int64_t lanes = LaneCount(d);
-  // Four vectors: their chains of additions overlap, and a tap's ordinal is loaded for all.
+  // Four vectors: their chains of additions overlap, and a tap's ordinal is
+  // loaded for all.
   for (std::int64_t i = 0; i < size; i += 4 * lanes) {
     auto s0 = hn::Zero(d);
     auto s1 = s0;
@@ -128,9 +131,107 @@ HWY_NOINLINE void GatherFlat(const Lane* HWY_RESTRICT line,
   }
 }
 
+/** One line of outputs that a row of dx takes from, and the ordinal of its
+ * first tap. */
+template <typename Lane>
+struct GatherLine {
+  const Lane* line;
+  const hwy::MakeSigned<Lane>* mask;
+  hwy::MakeSigned<Lane> ordinal;
+};
+
 /**
- * dx of rows whose windows overlap. Rows of dy are put into lines, between padding, once per block
- * of rows; then all rows of a block that are of one phase are one run, in which a tap is an offset.
+ * A row of dx under windows of three taps at stride 2 along W, from kLines (0:
+ * `count`) lines, each from the first output that element 0 may take from on.
+ * Elements that two outputs hold take turns with those that one holds;
+ * kTwoFirst: element 0 is one of the former.
+ */
+template <bool kMasked, bool kTwoFirst, int kLines, typename T>
+HWY_NOINLINE void GatherThrees(const GatherLine<LaneOf<T>>* from, std::int64_t count,
+                               std::int64_t size, T* HWY_RESTRICT dx) {
+  using Lane = LaneOf<T>;
+  const hn::ScalableTag<Lane> d;
+  const hn::RebindToSigned<decltype(d)> di;
+  const std::int64_t lanes = LaneCount(d);
+  GatherLine<Lane> local[kLines > 0 ? kLines : 1];
+  if (kLines > 0) {
+    std::copy_n(from, kLines, local);
+    count = kLines;
+  }
+  const auto* const lines = kLines > 0 ? local : from;
+  HWY_ALIGN Lane buffer[2 * hn::MaxLanes(d)];
+  for (std::int64_t i = 0; 2 * i < size; i += lanes) {
+    auto two = hn::Zero(d);
+    auto one = two;
+    for (std::int64_t l = 0; l < count; ++l) {
+      const GatherLine<Lane>& at = lines[l];
+      auto left = hn::LoadU(d, at.line + i);
+      auto right = hn::LoadU(d, at.line + i + 1);
+      auto middle = kTwoFirst ? right : left;
+      if constexpr (kMasked) {
+        const auto left_mask = hn::LoadU(di, at.mask + i);
+        const auto right_mask = hn::LoadU(di, at.mask + i + 1);
+        const auto mine = [&](hn::Vec<decltype(di)> mask, int tap) HWY_ATTR {
+          using Entry = hn::TFromD<decltype(di)>;
+          return hn::RebindMask(d, hn::Eq(mask, hn::Set(di, static_cast<Entry>(at.ordinal + tap))));
+        };
+        middle = hn::IfThenElseZero(mine(kTwoFirst ? right_mask : left_mask, 1), middle);
+        left = hn::IfThenElseZero(mine(left_mask, 2), left);
+        right = hn::IfThenElseZero(mine(right_mask, 0), right);
+      }
+      two = hn::Add(hn::Add(two, left), right);
+      one = hn::Add(one, middle);
+    }
+    const auto even = kTwoFirst ? two : one;
+    const auto odd = kTwoFirst ? one : two;
+    const std::int64_t rest = size - 2 * i;
+    if constexpr (std::is_same_v<T, Lane>) {
+      if (HWY_LIKELY(rest >= 2 * lanes)) {
+        hn::StoreInterleaved2(even, odd, d, dx + 2 * i);
+        continue;
+      }
+    }
+    hn::StoreInterleaved2(even, odd, d, buffer);
+    StoreElements(hn::Load(d, buffer), d, dx + 2 * i, rest);
+    if (rest > lanes) {
+      StoreElements(hn::Load(d, buffer + lanes), d, dx + 2 * i + lanes, rest - lanes);
+    }
+  }
+}
+
+template <bool kMasked, bool kTwoFirst, typename T>
+HWY_INLINE void GatherThrees(const std::vector<GatherLine<LaneOf<T>>>& lines, std::int64_t size,
+                             T* dx) {
+  const auto count = static_cast<std::int64_t>(lines.size());
+  switch (count) {
+    case 1:
+      GatherThrees<kMasked, kTwoFirst, 1>(lines.data(), count, size, dx);
+      break;
+    case 2:
+      GatherThrees<kMasked, kTwoFirst, 2>(lines.data(), count, size, dx);
+      break;
+    default:
+      GatherThrees<kMasked, kTwoFirst, 0>(lines.data(), count, size, dx);
+  }
+}
+
+/** Stores lanes as elements; the last vector overlaps its neighbour, if there
+ * is one. */
+template <typename T, typename Lane>
+HWY_INLINE void StoreRow(const Lane* HWY_RESTRICT line, std::int64_t size, T* HWY_RESTRICT row) {
+  const hn::ScalableTag<Lane> d;
+  const std::int64_t lanes = LaneCount(d);
+  std::int64_t i = 0;
+  for (; i + lanes <= size; i += lanes) StoreElements(hn::LoadU(d, line + i), d, row + i, lanes);
+  if (i == size) return;
+  i = std::max<std::int64_t>(0, size - lanes);
+  StoreElements(hn::LoadU(d, line + i), d, row + i, size - i);
+}
+
+/**
+ * dx of rows whose windows overlap. Rows of dy are put into lines, between
+ * padding, once per block of rows; then all rows of a block that are of one
+ * phase are one run, in which a tap is an offset.
  *
  * @param term puts rows of outputs into lines
  */
@@ -153,6 +254,11 @@ HWY_INLINE void GatherBlocks(const Pooling& p, Span items, Term term) {
   const Line<Lane> joined(stride > 1 ? stride * phase_pitch : 0);
   std::vector<Covering> depth;
   std::vector<std::vector<GatherTap>> taps(static_cast<std::size_t>(view.h.stride * stride));
+  // By phases along H: the lines that a row takes from, and those of the row in
+  // progress.
+  std::vector<std::vector<GatherTap>> row_taps(static_cast<std::size_t>(view.h.stride));
+  std::vector<GatherLine<Lane>> row_lines;
+  const bool in_threes = stride == 2 && view.w.kernel == 3 && view.w.dilation == 1;
   std::int64_t started = -1;
   std::int64_t started_depth = -1;
   std::int64_t pitch = 0;
@@ -171,18 +277,23 @@ HWY_INLINE void GatherBlocks(const Pooling& p, Span items, Term term) {
       pitch = end_q - q + plan.lead_w;
       list_covering(view.d, item.d, depth);
       for (auto& list : taps) list.clear();
-      // Descending taps are ascending outputs: the order in which the reference accumulates.
+      for (auto& list : row_taps) list.clear();
+      // Descending taps are ascending outputs: the order in which the reference
+      // accumulates.
       for (std::size_t i = 0; i < depth.size(); ++i) {
         for (std::int64_t th = view.h.kernel - 1; th >= 0; --th) {
+          const std::int64_t reach = th * view.h.dilation;
+          const std::int64_t line = (static_cast<std::int64_t>(i) * lines_per_depth + plan.lead_h -
+                                     reach / view.h.stride) *
+                                    pitch;
+          const auto ordinal =
+              static_cast<std::int32_t>((depth[i].tap * view.h.kernel + th) * view.w.kernel);
+          const std::int64_t phase = reach % view.h.stride;
+          row_taps[static_cast<std::size_t>(phase)].push_back({line, ordinal});
           for (std::int64_t tw = view.w.kernel - 1; tw >= 0; --tw) {
-            const std::int64_t h = th * view.h.dilation;
             const std::int64_t w = tw * view.w.dilation;
-            const std::int64_t line =
-                static_cast<std::int64_t>(i) * lines_per_depth + plan.lead_h - h / view.h.stride;
-            taps[static_cast<std::size_t>(h % view.h.stride * stride + w % stride)].push_back(
-                {line * pitch + plan.lead_w - w / stride,
-                 static_cast<std::int32_t>((depth[i].tap * view.h.kernel + th) * view.w.kernel +
-                                           tw)});
+            taps[static_cast<std::size_t>(phase * stride + w % stride)].push_back(
+                {line + plan.lead_w - w / stride, ordinal + static_cast<std::int32_t>(tw)});
           }
         }
       }
@@ -215,6 +326,25 @@ HWY_INLINE void GatherBlocks(const Pooling& p, Span items, Term term) {
                   (item.plane * view.d.input + item.d) * view.h.input * view.w.input +
                   columns.begin;
     for (std::int64_t rh = 0; rh < view.h.stride; ++rh) {
+      if (in_threes) {
+        for (std::int64_t r = 0; r < rows; ++r) {
+          const std::int64_t row = (first + r) * view.h.stride + rh - view.h.pad_begin;
+          if (row < 0 || row >= view.h.input) continue;
+          row_lines.clear();
+          for (const GatherTap& tap : row_taps[static_cast<std::size_t>(rh)]) {
+            const std::int64_t at = r * pitch + tap.offset + skip;
+            row_lines.push_back({lines.get() + at, Term::kMasked ? masks.get() + at : nullptr,
+                                 static_cast<Entry>(tap.ordinal)});
+          }
+          T* const to = dx + row * view.w.input;
+          if (skip == 0) {
+            GatherThrees<Term::kMasked, true>(row_lines, columns.size(), to);
+          } else {
+            GatherThrees<Term::kMasked, false>(row_lines, columns.size(), to);
+          }
+        }
+        continue;
+      }
       for (std::int64_t rw = 0; rw < stride; ++rw) {
         GatherFlat<Term::kMasked>(lines.get(), masks.get(),
                                   taps[static_cast<std::size_t>(rh * stride + rw)], rows * pitch,
@@ -228,7 +358,7 @@ HWY_INLINE void GatherBlocks(const Pooling& p, Span items, Term term) {
       for (std::int64_t r = 0; r < rows; ++r) {
         const std::int64_t row = (first + r) * view.h.stride + rh - view.h.pad_begin;
         if (row < 0 || row >= view.h.input) continue;
-        CopyFromLanes(sums + r * pitch * stride + skip, columns.size(), dx + row * view.w.input);
+        StoreRow(sums + r * pitch * stride + skip, columns.size(), dx + row * view.w.input);
       }
     }
   }

@@ -66,6 +66,14 @@ inline std::int64_t InputRowItems(const Pooling& p) {
   return item_count(view.planes, InputTiles(view));
 }
 
+/** Most windows that hold any one input element; where there are very many, some large number. */
+inline std::int64_t most_windows(const Geometry& g) {
+  constexpr std::int64_t kMany = std::int64_t{1} << 20;
+  std::int64_t windows = 1;
+  for (const Axis& axis : g.axes) windows = std::min(kMany, windows * most_covering(axis));
+  return windows;
+}
+
 /** A tap that meets the input positions of one phase, and where its outputs lie in a line. */
 struct PhaseTap {
   std::int32_t tap;

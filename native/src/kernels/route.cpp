@@ -33,7 +33,8 @@ HWY_INLINE hn::Vec<DI> Ordinals(DI di, hn::Vec<hn::Rebind<std::uint8_t, DI>> mas
   }
 }
 
-/** What an output gives to the elements of windows that share none: all, to its maximum. */
+/** What an output gives to the elements of windows that share none: all, to its
+ * maximum. */
 template <typename Element>
 struct RoutedShare {
   using T = Element;
@@ -103,22 +104,38 @@ struct RoutedRows {
 
   void StartTile(const PlaneView&, Span) {}
 
-  /** Fills a line from `begin` to `end` with outputs that give nothing: of no tap. */
-  HWY_INLINE void Pad(Lane*, Entry* entries, std::int64_t begin, std::int64_t end) const {
-    FillLine(entries + begin, end - begin, Entry{-1});
+  /** Fills a line from `begin` to `end` with outputs that give nothing: of no
+   * tap; whole vectors (what they overwrite behind `end` is put later). */
+  HWY_INLINE void Pad(Lane*, Entry* HWY_RESTRICT entries, std::int64_t begin,
+                      std::int64_t end) const {
+    const hn::ScalableTag<Entry> di;
+    for (std::int64_t i = begin; i < end; i += LaneCount(di)) {
+      hn::StoreU(hn::Set(di, -1), di, entries + i);
+    }
   }
 
-  /** Puts the outputs from `from` on; whole vectors (the overhang is the caller's). */
+  /** Puts the outputs from `from` on; whole vectors (the overhang is the
+   * caller's). */
   HWY_INLINE void Put(std::int64_t, std::int64_t, std::int64_t from, std::int64_t size,
                       Lane* HWY_RESTRICT line, Entry* HWY_RESTRICT entries) const {
     const hn::ScalableTag<Lane> d;
     const hn::RebindToSigned<decltype(d)> di;
     const hn::Rebind<std::uint8_t, decltype(d)> narrow;
-    for (std::int64_t i = 0; i < size; i += LaneCount(d)) {
+    const std::int64_t lanes = LaneCount(d);
+    const T* const gradients = dy + from;
+    const std::uint8_t* const ordinals = mask + from;
+    // Gradients are added to 0: no sum is -0.0 then.
+    if (HWY_LIKELY(from + size + lanes <= outputs)) {
+      for (std::int64_t i = 0; i < size; i += lanes) {
+        hn::StoreU(hn::Add(hn::Zero(d), LoadElements(d, gradients + i)), d, line + i);
+        hn::StoreU(Ordinals(di, hn::LoadU(narrow, ordinals + i)), di, entries + i);
+      }
+      return;
+    }
+    for (std::int64_t i = 0; i < size; i += lanes) {
       const std::int64_t rest = outputs - from - i;
-      // Added to 0: no sum is -0.0 then.
-      hn::StoreU(hn::Add(hn::Zero(d), LoadElements(d, dy + from + i, rest)), d, line + i);
-      hn::StoreU(Ordinals(di, LoadPart(narrow, mask + from + i, rest)), di, entries + i);
+      hn::StoreU(hn::Add(hn::Zero(d), LoadElements(d, gradients + i, rest)), d, line + i);
+      hn::StoreU(Ordinals(di, LoadPart(narrow, ordinals + i, rest)), di, entries + i);
     }
   }
 };
@@ -159,8 +176,8 @@ void GatherInterleavedOf(const Pooling& p, Span items) {
       p, items, Term{g, static_cast<const T*>(p.input), static_cast<const std::uint8_t*>(p.mask)});
 }
 
-// --- by scattering: each output adds its gradient at its position, in row-major order of the
-// outputs
+// --- by scattering: each output adds its gradient at its position, in
+// row-major order of the outputs
 // ---
 
 /** Flat position of a tap in the plane, from that of the window's tap 0. */
@@ -177,7 +194,8 @@ inline std::vector<std::int64_t> TapOffsets(const Geometry& g) {
   return offsets;
 }
 
-/** Calls `visit(output, flat position of the window's tap 0)` in row-major order. */
+/** Calls `visit(output, flat position of the window's tap 0)` in row-major
+ * order. */
 template <typename Visit>
 void ForEachWindow(const Geometry& g, const Visit& visit) {
   std::int64_t output = 0;
@@ -192,8 +210,9 @@ void ForEachWindow(const Geometry& g, const Visit& visit) {
 /** A plane whose elements are next to each other. */
 template <typename Lane, typename Position>
 void ScatterPlane(const Geometry& g, const Lane* dy, Lane* dx, const Position& position) {
-  // Neighbouring large windows often share their maximum: its sum stays in a register meanwhile, in
-  // the same order of additions, where a chain through memory would wait for each store.
+  // Neighbouring large windows often share their maximum: its sum stays in a
+  // register meanwhile, in the same order of additions, where a chain through
+  // memory would wait for each store.
   std::int64_t held = -1;
   Lane sum = 0;
   ForEachWindow(g, [&](std::int64_t output, std::int64_t start) {
@@ -209,11 +228,12 @@ void ScatterPlane(const Geometry& g, const Lane* dy, Lane* dx, const Position& p
   if (held >= 0) dx[held] = sum;
 }
 
-// So many planes are scattered in turn that their chains of additions through memory overlap.
+// So many planes are scattered in turn that their chains of additions through
+// memory overlap.
 constexpr std::int64_t kPlanes = 8;
 
-/** kPlanes planes behind one another, each as ScatterPlane() does; `position` knows the outputs of
- * all. */
+/** kPlanes planes behind one another, each as ScatterPlane() does; `position`
+ * knows the outputs of all. */
 template <typename Lane, typename Position>
 void ScatterPlanes(const Geometry& g, const Lane* dy, Lane* dx, const Position& position) {
   const std::int64_t outputs = g.output_plane();
@@ -227,8 +247,8 @@ void ScatterPlanes(const Geometry& g, const Lane* dy, Lane* dx, const Position& 
   });
 }
 
-/** Neighbouring planes of a planar tensor, or channels of an interleaved image, that one work item
- * takes. */
+/** Neighbouring planes of a planar tensor, or channels of an interleaved image,
+ * that one work item takes. */
 struct ScatterPlan {
   const Geometry& g;
   bool planar;
@@ -248,8 +268,9 @@ struct ScatterPlan {
   }
 };
 
-/** `position(entry of the mask, window's tap 0)` is the flat position, or -1; planes of dy, dx and
- * the mask lie behind one another, or their elements `dy_step` and so on apart. */
+/** `position(entry of the mask, window's tap 0)` is the flat position, or -1;
+ * planes of dy, dx and the mask lie behind one another, or their elements
+ * `dy_step` and so on apart. */
 template <typename Lane, typename Position>
 void ScatterLanes(const ScatterPlan& plan, const Lane* dy, std::int64_t dy_step, Lane* dx,
                   std::int64_t dx_step, std::int64_t planes, std::int64_t mask_step,
@@ -307,8 +328,8 @@ void ScatterElements(const ScatterPlan& plan, const T* dy, T* dx, std::int64_t p
   }
 }
 
-/** For large windows, where gathering would look at too many of them, for bins and for positions in
- * the plane. */
+/** For large windows, where gathering would look at too many of them, for bins
+ * and for positions in the plane. */
 template <typename T>
 void ScatterOf(const Pooling& p, Span items) {
   const Geometry& g = p.geometry;
@@ -363,19 +384,17 @@ namespace featurepool {
 namespace {
 
 using namespace HWY_NAMESPACE;
-using namespace HWY_NAMESPACE::routing;  // the functions that decide are the same in every tier
+using namespace HWY_NAMESPACE::routing;  // the functions that decide are the
+                                         // same in every tier
 
-// Gathering looks at every window that holds an element, scattering at every output once: beyond
-// this many windows per element the second is faster (measured), though it is not vectorised.
+// Gathering looks at every window that holds an element, scattering at every
+// output once: beyond this many windows per element the second is faster
+// (measured), though it is not vectorised.
 constexpr std::int64_t kMostGatheredWindows = 16;
 
 bool few_windows(const Pooling& p) {
-  std::int64_t windows = 1;
-  for (const Axis& axis : p.geometry.axes) {
-    windows *= most_covering(axis);
-    if (windows > kMostGatheredWindows) return false;
-  }
-  return p.mask_type == MaskType::position_u8 && FloatTypes::has(p);
+  return p.mask_type == MaskType::position_u8 && FloatTypes::has(p) &&
+         most_windows(p.geometry) <= kMostGatheredWindows;
 }
 
 bool accepts_expand(const Pooling& p) {

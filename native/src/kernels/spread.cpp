@@ -17,6 +17,7 @@
 #include "hwy/highway.h"
 #include "kernels/bins-inl.h"
 #include "kernels/expand-inl.h"
+#include "kernels/gather-inl.h"
 #include "kernels/gradients-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -127,6 +128,69 @@ void SpreadApartOf(const Pooling& p, Span items) {
   } else {
     Expand(p, items, QuotientShare<T, false>(p));
   }
+}
+
+/** Puts the quotients of rows of outputs into lines, for gathering. */
+template <typename Element>
+class QuotientLines {
+ public:
+  using T = Element;
+  using Lane = LaneOf<T>;
+  using Entry = hwy::MakeSigned<Lane>;
+  static constexpr bool kMasked = false;
+
+  explicit QuotientLines(const Pooling& p)
+      : p_(p), uniform_(static_cast<Lane>(uniform_divisor(p.geometry, p.divisor))) {}
+
+  void StartTile(const PlaneView& view, Span outputs) {
+    view_ = &view;
+    if (uniform_ != 0) return;
+    counts_.clear();
+    for (std::int64_t o = outputs.begin; o < outputs.end; ++o) {
+      counts_.push_back(
+          static_cast<Lane>(counted_taps(p_.geometry.w(), p_.divisor, o / view.interleave)));
+    }
+    counts_.resize(counts_.size() + hn::MaxLanes(hn::ScalableTag<Lane>()), Lane{1});
+  }
+
+  /** Fills a line from `begin` to `end` with zeros; whole vectors (what they overwrite behind `end`
+   * is put later). */
+  HWY_INLINE void Pad(Lane* HWY_RESTRICT line, Entry*, std::int64_t begin, std::int64_t end) const {
+    const hn::ScalableTag<Lane> d;
+    for (std::int64_t i = begin; i < end; i += LaneCount(d)) hn::StoreU(hn::Zero(d), d, line + i);
+  }
+
+  /** Puts the outputs from `from` on; whole vectors (the overhang is the caller's). */
+  HWY_INLINE void Put(std::int64_t od, std::int64_t oh, std::int64_t from, std::int64_t size,
+                      Lane* HWY_RESTRICT line, Entry*) const {
+    const hn::ScalableTag<Lane> d;
+    const T* const dy = static_cast<const T*>(p_.input) + from;
+    const std::int64_t rest = p_.geometry.output_size() - from;
+    if (uniform_ != 0) {
+      const auto divisor = hn::Set(d, uniform_);
+      for (std::int64_t i = 0; i < size; i += LaneCount(d)) {
+        hn::StoreU(hn::Div(LoadElements(d, dy + i, rest - i), divisor), d, line + i);
+      }
+      return;
+    }
+    const auto rows = hn::Set(d, static_cast<Lane>(counted_taps(view_->d, p_.divisor, od) *
+                                                   counted_taps(view_->h, p_.divisor, oh)));
+    for (std::int64_t i = 0; i < size; i += LaneCount(d)) {
+      const auto divisor = hn::Mul(rows, hn::LoadU(d, counts_.data() + i));
+      hn::StoreU(hn::Div(LoadElements(d, dy + i, rest - i), divisor), d, line + i);
+    }
+  }
+
+ private:
+  const Pooling& p_;
+  const PlaneView* view_ = nullptr;
+  Lane uniform_;  ///< 0: windows differ
+  std::vector<Lane> counts_;
+};
+
+template <typename T>
+void SpreadBlocksOf(const Pooling& p, Span items) {
+  GatherBlocks(p, items, QuotientLines<T>(p));
 }
 
 /** Sums of rows of dy, each divided by its windows' divisors, over elements [0, size). */
@@ -365,6 +429,9 @@ void SpreadPlaneOf(const Pooling& p, Span items) {
 void SpreadApart(const Pooling& p, Span items) {
   FloatTypes::with(p, [&]<typename T>() { SpreadApartOf<T>(p, items); });
 }
+void SpreadBlocks(const Pooling& p, Span items) {
+  FloatTypes::with(p, [&]<typename T>() { SpreadBlocksOf<T>(p, items); });
+}
 void SpreadRows(const Pooling& p, Span items) {
   FloatTypes::with(p, [&]<typename T>() { SpreadRowsOf<T>(p, items); });
 }
@@ -393,17 +460,19 @@ bool accepts_spread_apart(const Pooling& p) { return FloatTypes::has(p) && Expan
 
 bool accepts_spread_plane(const Pooling& p) { return FloatTypes::has(p) && PlaneAccept(p); }
 
+bool accepts_spread_blocks(const Pooling& p) {
+  // More of them are summed rows first, or by doubling.
+  constexpr std::int64_t kMostWindows = 16;
+  return FloatTypes::has(p) && GatherAccept(p) && most_windows(p.geometry) <= kMostWindows;
+}
+
 bool accepts_spread_rows(const Pooling& p) { return FloatTypes::has(p) && RowsAccept(p); }
 
 bool accepts_spread_bins(const Pooling& p) { return FloatTypes::has(p) && BinsAccept(p); }
 
 bool accepts_spread_interleaved(const Pooling& p) {
-  std::int64_t windows = 1;
-  for (const Axis& axis : p.geometry.axes) {
-    windows *= most_covering(axis);
-    if (windows > kMostListedTaps) return false;
-  }
-  return FloatTypes::has(p) && p.layout == Layout::interleaved;
+  return FloatTypes::has(p) && p.layout == Layout::interleaved &&
+         most_windows(p.geometry) <= kMostListedTaps;
 }
 
 }  // namespace
@@ -414,6 +483,8 @@ std::span<const Kernel> avg_backward_kernels() {
        FEATUREPOOL_TIERED(spreading::SpreadPlane)},
       {"spread_apart", accepts_spread_apart, ExpandItems,
        FEATUREPOOL_TIERED(spreading::SpreadApart)},
+      {"spread_blocks", accepts_spread_blocks, GatherItems,
+       FEATUREPOOL_TIERED(spreading::SpreadBlocks)},
       {"spread_rows", accepts_spread_rows, InputRowItems,
        FEATUREPOOL_TIERED(spreading::SpreadRows)},
       {"spread_bins", accepts_spread_bins, InputRowItems,
