@@ -188,7 +188,10 @@ final class NodeTest {
       return null;
     } catch (IOException e) {
       return Failure.text(e, folder);
-    } catch (ConformanceException | IllegalArgumentException | IndexOutOfBoundsException e) {
+    } catch (ConformanceException
+        | IllegalArgumentException
+        | IndexOutOfBoundsException
+        | OutOfMemoryError e) {
       return e.getMessage();
     }
   }

@@ -131,6 +131,11 @@ final class Operators {
   /** Regions from the columns that hold x1, y1, x2, y2 of a matrix. */
   private static Regions regions(Call call, Value matrix, int firstColumn, long[] batchIndices) {
     int columns = Math.toIntExact(matrix.extents()[1]);
+    if (batchIndices.length != matrix.extents()[0]) {
+      throw new ConformanceException(
+          "there are %d batch indices for %d regions"
+              .formatted(batchIndices.length, matrix.extents()[0]));
+    }
     double[][] boxes = new double[batchIndices.length][4];
     for (int region = 0; region < boxes.length; region++) {
       for (int i = 0; i < 4; i++) {
@@ -229,6 +234,9 @@ final class Operators {
       if (at < 0 || at >= rank) {
         throw new ConformanceException(
             "axis is " + axis + "; it must be from " + -rank + " to " + (rank - 1));
+      }
+      if (marked[(int) at]) {
+        throw new ConformanceException("axis " + at + " is named twice");
       }
       marked[(int) at] = true;
     }

@@ -1,6 +1,5 @@
 package org.featurepool.cli.conformance;
 
-import com.google.protobuf.ByteString;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -25,20 +24,24 @@ record Value(DType dtype, long[] extents, MemorySegment segment) {
   static Value of(TensorProto proto, Arena arena) {
     DType dtype = dtype(proto.getDataType());
     long[] extents = proto.getDimsList().stream().mapToLong(Long::longValue).toArray();
-    long count = count(extents);
-    MemorySegment segment = arena.allocate(count * dtype.size(), ALIGNMENT);
-    if (!proto.getRawData().isEmpty() || count == 0) {
-      ByteString raw = proto.getRawData();
-      requireCount(proto, raw.size(), segment.byteSize(), "bytes");
-      // ONNX is little-endian, as are all machines that the library runs on.
-      raw.copyTo(segment.asByteBuffer());
-      return new Value(dtype, extents, segment);
+    long count = count(proto, extents);
+    boolean isRaw = !proto.getRawData().isEmpty() || count == 0;
+    if (isRaw) {
+      requireCount(proto, proto.getRawData().size(), count * dtype.size(), "bytes");
+    } else {
+      switch (dtype) {
+        case F32 -> requireCount(proto, proto.getFloatDataCount(), count, "elements");
+        case F64 -> requireCount(proto, proto.getDoubleDataCount(), count, "elements");
+        case I64 -> requireCount(proto, proto.getInt64DataCount(), count, "elements");
+        default -> requireCount(proto, proto.getInt32DataCount(), count, "elements");
+      }
     }
-    switch (dtype) {
-      case F32 -> requireCount(proto, proto.getFloatDataCount(), count, "elements");
-      case F64 -> requireCount(proto, proto.getDoubleDataCount(), count, "elements");
-      case I64 -> requireCount(proto, proto.getInt64DataCount(), count, "elements");
-      default -> requireCount(proto, proto.getInt32DataCount(), count, "elements");
+    // Only now: extents that no data goes with would ask for any amount of memory.
+    MemorySegment segment = arena.allocate(count * dtype.size(), ALIGNMENT);
+    if (isRaw) {
+      // ONNX is little-endian, as are all machines that the library runs on.
+      proto.getRawData().copyTo(segment.asByteBuffer());
+      return new Value(dtype, extents, segment);
     }
     for (int i = 0; i < count; i++) {
       switch (dtype) {
@@ -52,6 +55,20 @@ record Value(DType dtype, long[] extents, MemorySegment segment) {
       }
     }
     return new Value(dtype, extents, segment);
+  }
+
+  /** The number of elements that extents of a file make; one that data in a file may go with. */
+  private static long count(TensorProto proto, long[] extents) {
+    long count = 1;
+    for (long extent : extents) {
+      if (extent < 0 || extent > Integer.MAX_VALUE || count * extent > Integer.MAX_VALUE) {
+        throw new ConformanceException(
+            "tensor '%s' is of %s; extents must be at least 0 and their product less than 2^31"
+                .formatted(proto.getName(), proto.getDimsList()));
+      }
+      count *= extent;
+    }
+    return count;
   }
 
   private static void requireCount(TensorProto proto, long count, long expected, String what) {
@@ -87,12 +104,8 @@ record Value(DType dtype, long[] extents, MemorySegment segment) {
     return new Value(tensor.dtype(), tensor.shape().extents(), tensor.segment());
   }
 
-  private static long count(long[] extents) {
-    return Arrays.stream(extents).reduce(1, Math::multiplyExact);
-  }
-
   long count() {
-    return count(extents);
+    return Arrays.stream(extents).reduce(1, Math::multiplyExact);
   }
 
   /** This value as a tensor N x C x spatial axes. */
