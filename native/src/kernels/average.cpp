@@ -17,6 +17,7 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/bins-inl.h"
+#include "kernels/blocks-inl.h"
 #include "kernels/global-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -45,49 +46,73 @@ class StoreQuotient {
   using R = SumOf<T>;
   /** Counts of taps are multiplied as numbers of this type: divisors of the sums. */
   using Count = hn::TFromD<hn::RebindToFloat<typename R::D>>;
-  const bool stream;
+  bool stream;
 
   explicit StoreQuotient(const Pooling& p)
       : stream(std::is_floating_point_v<T> && CanStream(p, PlaneView(p).w.output)),
         p_(p),
         uniform_(uniform_divisor(p.geometry, p.divisor)),
-        reciprocal_(std::has_single_bit(static_cast<std::uint64_t>(uniform_))
-                        ? Count{1} / static_cast<Count>(uniform_)
-                        : Count{0}) {}
+        divides_(std::is_integral_v<T> &&
+                 std::max(p.geometry.taps(), p.divisor.override_by) > kMostSnapped),
+        factor_(Factor(uniform_)) {}
 
   void StartTile(const PlaneView& view, Span outputs) {
     if (uniform_ != 0) return;
-    columns_.resize(static_cast<std::size_t>(outputs.size() + kOverhang), Count{1});
+    rows_ = -1;
+    counts_.resize(static_cast<std::size_t>(outputs.size()));
+    factors_.resize(static_cast<std::size_t>(outputs.size() + kOverhang), Count{1});
     for (std::int64_t o = outputs.begin; o < outputs.end; ++o) {
-      columns_[static_cast<std::size_t>(o - outputs.begin)] =
+      counts_[static_cast<std::size_t>(o - outputs.begin)] =
           static_cast<Count>(counted_taps(p_.geometry.w(), p_.divisor, o / view.interleave));
     }
   }
 
   void StartRow(const PlaneView& view, std::int64_t d, std::int64_t h) {
     if (uniform_ != 0) return;
-    rows_ = static_cast<Count>(counted_taps(view.d, p_.divisor, d) *
-                               counted_taps(view.h, p_.divisor, h));
+    const std::int64_t rows =
+        counted_taps(view.d, p_.divisor, d) * counted_taps(view.h, p_.divisor, h);
+    if (rows == rows_) return;
+    rows_ = rows;
+    for (std::size_t o = 0; o < counts_.size(); ++o) {
+      factors_[o] = Factor(static_cast<Count>(rows) * counts_[o]);
+    }
   }
 
   HWY_INLINE void Write(hn::Vec<typename R::D> sum, std::int64_t o, std::int64_t n,
                         T* HWY_RESTRICT row) const {
-    const typename R::D d;
     const hn::RebindToFloat<typename R::D> df;
+    const auto factor = uniform_ != 0 ? hn::Set(df, factor_) : hn::LoadU(df, factors_.data() + o);
     if constexpr (std::is_floating_point_v<typename R::Lane>) {
-      if (reciprocal_ != 0) {  // a power of two: the product is the quotient, bit for bit
-        Store(hn::Mul(sum, hn::Set(df, reciprocal_)), o, n, row);
+      Store(hn::Mul(sum, factor), o, n, row);
+    } else {
+      const auto total = hn::ConvertTo(df, sum);
+      if (divides_) {
+        Store(hn::NearestInt(hn::Div(total, factor)), o, n, row);
         return;
       }
+      const auto snap = hn::Set(df, kSnap);
+      Store(hn::NearestInt(hn::Sub(hn::MulAdd(total, factor, snap), snap)), o, n, row);
     }
-    const auto divisor = uniform_ != 0
-                             ? hn::Set(df, static_cast<Count>(uniform_))
-                             : hn::Mul(hn::Set(df, rows_), hn::LoadU(df, columns_.data() + o));
-    Store(Quotient(d, sum, divisor), o, n, row);
   }
 
  private:
   static constexpr std::int64_t kOverhang = 64;
+  // A quotient of bytes by at most so many taps is a half, or farther from one than the multiples
+  // of 1/256 that adding this number leaves: the product with a reciprocal then rounds as the
+  // quotient.
+  static constexpr std::int64_t kMostSnapped = 128;
+  static constexpr Count kSnap = 49152;
+
+  /** What sums of `count` taps are multiplied by, or divided. */
+  template <typename N>
+  Count Factor(N count) const {
+    const auto divisor = static_cast<Count>(count);
+    if constexpr (std::is_integral_v<T>) {
+      if (divides_) return std::max(divisor, Count{1});
+      return Count{1} / std::max(divisor, Count{1});
+    }
+    return Count{1} / divisor;
+  }
 
   template <class V>
   HWY_INLINE void Store(V v, std::int64_t o, std::int64_t n, T* HWY_RESTRICT row) const {
@@ -103,9 +128,11 @@ class StoreQuotient {
 
   const Pooling& p_;
   const std::int64_t uniform_;
-  const Count reciprocal_;  ///< 0 unless the uniform divisor is a power of two
-  std::vector<Count> columns_;
-  Count rows_ = 1;
+  const bool divides_;
+  const Count factor_;          ///< of the uniform divisor
+  std::vector<Count> counts_;   ///< taps along W of the windows of a tile
+  std::vector<Count> factors_;  ///< of the windows of a row
+  std::int64_t rows_ = -1;      ///< taps along D and H that `factors_` are made for
 };
 
 struct NothingToRedo {
@@ -114,8 +141,8 @@ struct NothingToRedo {
 };
 
 template <typename T>
-void PairsOf(const Pooling& p, Span items) {
-  ForwardPairs<SumOf<T>>(p, items, StoreQuotient<T>(p), NothingToRedo());
+void BlocksOf(const Pooling& p, Span items) {
+  ForwardBlocks<SumOf<T>>(p, items, StoreQuotient<T>(p), NothingToRedo());
 }
 template <typename T>
 void PlaneOf(const Pooling& p, Span items) {
@@ -195,8 +222,8 @@ using CommonTypes = ElementTypes<float, std::uint8_t>;
 using SumTypes =
     ElementTypes<float, double, hwy::float16_t, hwy::bfloat16_t, std::int8_t, std::uint8_t>;
 
-void Pairs(const Pooling& p, Span items) {
-  CommonTypes::with(p, [&]<typename T>() { PairsOf<T>(p, items); });
+void Blocks(const Pooling& p, Span items) {
+  SumTypes::with(p, [&]<typename T>() { BlocksOf<T>(p, items); });
 }
 void Sliding(const Pooling& p, Span items) {
   CommonTypes::with(p, [&]<typename T>() { SlidingOf<T>(p, items); });
@@ -242,8 +269,12 @@ bool accepts_plane(const Pooling& p) { return accepts_sums(p) && PlaneAccept(p);
 
 bool accepts_channels(const Pooling& p) { return accepts_sums(p) && PositionsAccept(p); }
 
-bool accepts_pairs(const Pooling& p) {
-  return CommonTypes::has(p) && accepts_sums(p) && PairsAccept(p);
+bool accepts_blocks(const Pooling& p) { return accepts_sums(p) && BlocksAccept(p); }
+
+std::int64_t block_items(const Pooling& p) {
+  std::int64_t items = 0;
+  SumTypes::with(p, [&]<typename T>() { items = BlockItems<SumOf<T>>(p); });
+  return items;
 }
 
 bool accepts_sliding(const Pooling& p) {
@@ -267,9 +298,9 @@ std::span<const Kernel> avg_forward_kernels() {
   static const Kernel kernels[] = {
       {"plane", accepts_plane, PlaneItems, FEATUREPOOL_TIERED(average_pooling::Plane)},
       {"channels", accepts_channels, PositionsItems, FEATUREPOOL_TIERED(average_pooling::Channels)},
-      {"pairs", accepts_pairs, PairsItems, FEATUREPOOL_TIERED(average_pooling::Pairs)},
       {"sliding", accepts_sliding, SlidingItems<SumOf<float>>,
        FEATUREPOOL_TIERED(average_pooling::Sliding)},
+      {"blocks", accepts_blocks, block_items, FEATUREPOOL_TIERED(average_pooling::Blocks)},
       {"rows", accepts_rows, OutputRowItems, FEATUREPOOL_TIERED(average_pooling::Rows)},
       {"bins", accepts_bins, BinItems, FEATUREPOOL_TIERED(average_pooling::Bins)},
       {"interleaved_taps", accepts_interleaved_taps, InterleavedOutputItems,

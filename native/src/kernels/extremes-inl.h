@@ -16,6 +16,7 @@
 
 #include "hwy/highway.h"
 #include "kernels/bins-inl.h"
+#include "kernels/blocks-inl.h"
 #include "kernels/extremes.hpp"
 #include "kernels/global-inl.h"
 #include "kernels/scan-inl.h"
@@ -141,9 +142,9 @@ struct RedoChannels {
 // --- the kernels for elements of type T ---
 
 template <typename T, Order kOrder>
-void PairsOf(const Pooling& p, Span items) {
+void BlocksOf(const Pooling& p, Span items) {
   using R = MaxOf<T, kOrder>;
-  ForwardPairs<R>(p, items, StoreExtremes<R>(p), Redo<T, kOrder>(p));
+  ForwardBlocks<R>(p, items, StoreExtremes<R>(p), Redo<T, kOrder>(p));
 }
 template <typename T, Order kOrder>
 void PlaneOf(const Pooling& p, Span items) {
@@ -220,8 +221,8 @@ void InterleavedTapsOf(const Pooling& p, Span items) {
 // --- what the tables hold ---
 
 template <class X>
-void Pairs(const Pooling& p, Span items) {
-  X::with(p, [&]<typename T>() { PairsOf<T, X::kSelects>(p, items); });
+void Blocks(const Pooling& p, Span items) {
+  X::with(p, [&]<typename T>() { BlocksOf<T, X::kSelects>(p, items); });
 }
 template <class X>
 void Plane(const Pooling& p, Span items) {
@@ -318,8 +319,15 @@ bool accepts_plane_positions(const Pooling& p) {
 }
 
 template <class X>
-bool accepts_pairs(const Pooling& p) {
-  return without_mask<X>(p) && PairsAccept(p);
+bool accepts_blocks(const Pooling& p) {
+  return without_mask<X>(p) && BlocksAccept(p);
+}
+
+template <class X>
+std::int64_t block_items(const Pooling& p) {
+  std::int64_t items = 0;
+  X::with(p, [&]<typename T>() { items = BlockItems<MaxOf<T>>(p); });
+  return items;
 }
 
 template <class X>
@@ -400,11 +408,11 @@ std::vector<Kernel> kernels() {
   kernels.push_back({"plane_positions", accepts_plane_positions<X>, PlaneItems,
                      FEATUREPOOL_TIERED(extremes::WholePlanes<X>)});
   if constexpr (X::kOwnKernels) {
-    kernels.push_back(
-        {"pairs", accepts_pairs<X>, PairsItems, FEATUREPOOL_TIERED(extremes::Pairs<X>)});
     kernels.push_back({"sliding", accepts_sliding<X>, sliding_items<X>,
                        FEATUREPOOL_TIERED(extremes::Sliding<X>)});
   }
+  kernels.push_back(
+      {"blocks", accepts_blocks<X>, block_items<X>, FEATUREPOOL_TIERED(extremes::Blocks<X>)});
   kernels.push_back(
       {"rows", accepts_rows<X>, OutputRowItems, FEATUREPOOL_TIERED(extremes::Rows<X>)});
   if constexpr (X::kOwnKernels) {
