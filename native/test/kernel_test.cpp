@@ -338,6 +338,29 @@ TEST(LargeCases, BeyondTheCaches) {
   }
 }
 
+/** Masks of planes whose outputs are streamed some rows at a time, in pieces of cache lines. */
+TEST(LargeCases, MasksBeyondTheCaches) {
+  const PretendedCache cache(0);
+  for (const Window2D& window : {Window2D{2, 2, 0}, {3, 3, 0}, {3, 2, 1}, {3, 1, 1}, {5, 1, 4}}) {
+    for (const bool interleaved : {false, true}) {
+      for (const Values values : {Values::uniform, Values::specials}) {
+        PoolingCase c;
+        if (interleaved) c.interleaved();
+        c.channels(3)
+            .input({70, interleaved ? 37 : 211})
+            .kernel({window.kernel, window.kernel})
+            .stride({window.stride, window.stride})
+            .pad({window.pad, window.pad})
+            .values(values)
+            .threads({1, 2});
+        c.mask(MaskType::position_u8).check(Operation::max_forward);
+        c.mask(MaskType::plane_i32).check(Operation::min_forward);
+        c.bytes().mask(MaskType::position_u8).check(Operation::max_forward);
+      }
+    }
+  }
+}
+
 TEST(LargeCases, ManyChannels) {
   for (const Window2D& window : kWindows) {
     check_all(PoolingCase()

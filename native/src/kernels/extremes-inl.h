@@ -19,6 +19,7 @@
 #include "kernels/blocks-inl.h"
 #include "kernels/extremes.hpp"
 #include "kernels/global-inl.h"
+#include "kernels/position_rows-inl.h"
 #include "kernels/scan-inl.h"
 #include "kernels/sliding_positions-inl.h"
 
@@ -180,6 +181,11 @@ void PlanarTapsOf(const Pooling& p, Span items) {
 }
 
 template <class S>
+void PositionRowsOf(const Pooling& p, Span items) {
+  PositionRows<S>(p).Run(items);
+}
+
+template <class S>
 void SlidingPositionsOf(const Pooling& p, Span items) {
   SlidingPositions<S>(p).Run(items);
 }
@@ -264,6 +270,10 @@ void PlanarTaps(const Pooling& p, Span items) {
 template <class X>
 void Positions(const Pooling& p, Span items) {
   WithScan<X, std::uint8_t>(p, [&]<class S>() { SlidingPositionsOf<S>(p, items); });
+}
+template <class X>
+void RowPositions(const Pooling& p, Span items) {
+  WithScan<X, std::uint8_t>(p, [&]<class S>() { PositionRowsOf<S>(p, items); });
 }
 template <class X>
 void WholePlanes(const Pooling& p, Span items) {
@@ -386,6 +396,17 @@ std::int64_t positions_items(const Pooling& p) {
 }
 
 template <class X>
+bool accepts_row_positions(const Pooling& p) {
+  return X::has(p) && p.mask_type != MaskType::none &&
+         of_scan<X>(p, [&]<class S>() { return PositionRows<S>::Accepts(p); });
+}
+
+template <class X>
+std::int64_t row_positions_items(const Pooling& p) {
+  return of_scan<X>(p, [&]<class S>() { return PositionRows<S>::Items(p); });
+}
+
+template <class X>
 bool accepts_bins(const Pooling& p) {
   bool fits = false;
   X::with(p, [&]<typename T>() { fits = BinScan<Scan<T, std::uint8_t>>::RanksFit(p); });
@@ -418,6 +439,8 @@ std::vector<Kernel> kernels() {
   if constexpr (X::kOwnKernels) {
     kernels.push_back({"sliding_positions", accepts_positions<X>, positions_items<X>,
                        FEATUREPOOL_TIERED(extremes::Positions<X>)});
+    kernels.push_back({"position_rows", accepts_row_positions<X>, row_positions_items<X>,
+                       FEATUREPOOL_TIERED(extremes::RowPositions<X>)});
   }
   kernels.push_back({"planar_taps", accepts_planar_taps<X>, planar_taps_items<X>,
                      FEATUREPOOL_TIERED(extremes::PlanarTaps<X>)});

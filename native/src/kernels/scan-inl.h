@@ -44,6 +44,13 @@ struct Scan {
     }
   }
 
+  /** The involution under which the greatest wins. */
+  static HWY_INLINE hn::Vec<D> Turned(D d, hn::Vec<D> v) { return Turn<kOrder>(d, v); }
+
+  static HWY_INLINE hn::Vec<D> Load(D d, const T* HWY_RESTRICT p) {
+    return Turn<kOrder>(d, LoadElements(d, p));
+  }
+
   static HWY_INLINE hn::Vec<D> Load(D d, const T* HWY_RESTRICT p, std::int64_t n) {
     return Turn<kOrder>(d, LoadElements(d, p, n));
   }
@@ -79,7 +86,8 @@ struct Scan {
       if constexpr (kExact && std::is_floating_point_v<Lane>) {
         better = hn::Or(better, hn::IsNaN(v));
       }
-      best = hn::IfThenElse(better, v, best);
+      // Not from the comparison's result, so that the next need not wait for this one.
+      best = kExact ? hn::IfThenElse(better, v, best) : Greater(v, best);
       if constexpr (kPositions) at = hn::IfThenElse(hn::RebindMask(di, better), position, at);
     }
     (void)d;
