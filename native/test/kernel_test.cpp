@@ -302,6 +302,36 @@ TEST(Tails, EveryNumberOfChannels) {
   }
 }
 
+/** Pairs of rows of outputs, tiles of their columns and blocks of their channels, of every type. */
+TEST(Tails, ChannelsOfEveryType) {
+  constexpr std::int32_t kTypes[] = {FPOOL_F32, FPOOL_F64, FPOOL_F16, FPOOL_BF16,
+                                     FPOOL_U8,  FPOOL_I8,  FPOOL_I32};
+  struct Image {
+    std::int64_t channels;
+    Extents extents;
+  };
+  const Image images[] = {{3, {10, 9}},   {67, {10, 11}}, {128, {9, 8}},    {64, {4, 300}},
+                          {1030, {7, 8}}, {3, {3, 2000}}, {130, {2, 7, 5}}, {66, {299}}};
+  for (const Image& image : images) {
+    for (const Window2D& window : {Window2D{2, 2, 0}, {3, 2, 1}, {3, 1, 1}, {3, 1, 2}, {4, 4, 1}}) {
+      for (const std::int32_t dtype : kTypes) {
+        const PretendedCache cache(dtype % 2 == 0 ? 0 : -1);
+        const std::size_t rank = image.extents.size();
+        PoolingCase c;
+        c.interleaved().channels(image.channels).input(image.extents).dtype(dtype);
+        c.kernel(Extents(rank, window.kernel)).stride(Extents(rank, window.stride));
+        c.pad(Extents(rank, window.pad)).values(Values::specials).threads({1, 2});
+        if (!c.valid()) continue;
+        c.check(Operation::max_forward);
+        c.check(Operation::min_forward);
+        if (dtype == FPOOL_I32) continue;
+        c.check(Operation::avg_forward);
+        c.include_padding().check(Operation::avg_forward);
+      }
+    }
+  }
+}
+
 /** Larger than what a kernel may work on at a time. */
 TEST(LargeCases, LongRows) {
   for (const std::int64_t width : {3001, 4096, 5003}) {

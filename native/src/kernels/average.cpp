@@ -18,6 +18,7 @@
 #include "hwy/highway.h"
 #include "kernels/bins-inl.h"
 #include "kernels/blocks-inl.h"
+#include "kernels/channels-inl.h"
 #include "kernels/global-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -61,9 +62,12 @@ class StoreQuotient {
     rows_ = -1;
     counts_.resize(static_cast<std::size_t>(outputs.size()));
     factors_.resize(static_cast<std::size_t>(outputs.size() + kOverhang), Count{1});
-    for (std::int64_t o = outputs.begin; o < outputs.end; ++o) {
-      counts_[static_cast<std::size_t>(o - outputs.begin)] =
-          static_cast<Count>(counted_taps(p_.geometry.w(), p_.divisor, o / view.interleave));
+    Count* column = counts_.data();
+    for (std::int64_t o = outputs.begin; o < outputs.end;) {
+      const std::int64_t position = o / view.interleave;
+      const std::int64_t end = std::min(outputs.end, (position + 1) * view.interleave);
+      const auto count = static_cast<Count>(counted_taps(p_.geometry.w(), p_.divisor, position));
+      for (; o < end; ++o) *column++ = count;
     }
   }
 
@@ -140,6 +144,125 @@ struct NothingToRedo {
   void operator()(const Where&...) const {}
 };
 
+// --- windows of interleaved tensors ---
+
+// Bytes of so many taps are summed in 16 bits, and their quotients told apart by f32.
+constexpr std::int64_t kMostShortTaps = 255;
+
+/** Sums that are divided: of bytes in 16 bits, of others as SumOf. */
+template <typename T>
+struct ShortSumOf : SumOf<T> {};
+template <typename Byte, typename Short>
+struct ShortByteSum {
+  using Element = Byte;
+  using Lane = Short;
+  using D = hn::ScalableTag<Lane>;
+  static constexpr bool kIdempotent = false;
+  static constexpr bool kWatched = false;
+  static constexpr Lane Identity() { return 0; }
+  static HWY_INLINE hn::Vec<D> Load(D d, const Byte* HWY_RESTRICT p) { return LoadElements(d, p); }
+  static HWY_INLINE hn::Vec<D> LoadPart(D d, const Byte* HWY_RESTRICT p, std::int64_t n) {
+    return LoadElements(d, p, n);
+  }
+  static HWY_INLINE hn::Vec<D> Combine(hn::Vec<D> a, hn::Vec<D> b) { return hn::Add(a, b); }
+};
+template <>
+struct ShortSumOf<std::uint8_t> : ShortByteSum<std::uint8_t, std::uint16_t> {};
+template <>
+struct ShortSumOf<std::int8_t> : ShortByteSum<std::int8_t, std::int16_t> {};
+
+/** What becomes of sums over rows of windows: they are multiplied by the divisors' reciprocals. */
+template <typename T>
+class StoreChannelQuotients {
+ public:
+  using Element = T;
+  using R = ShortSumOf<T>;
+  using Count = std::conditional_t<std::is_same_v<T, double>, double, float>;
+  using DF = hn::ScalableTag<Count>;
+  struct Writer {
+    const Count* factors;
+    std::int64_t pitch;
+    bool stream;
+
+    HWY_INLINE Count At(int row, std::int64_t column) const {
+      return factors[row * pitch + column];
+    }
+
+    HWY_INLINE void Write(hn::Vec<typename R::D> sum, Count factor, std::int64_t n,
+                          T* HWY_RESTRICT to) const {
+      const typename R::D d;
+      if constexpr (std::is_floating_point_v<typename R::Lane>) {
+        const auto quotient = hn::Mul(sum, hn::Set(d, factor));
+        if (stream && n >= LaneCount(d)) {
+          StreamElements(quotient, d, to);
+        } else {
+          StoreElements(quotient, d, to, n);
+        }
+      } else {
+        const hn::Repartition<std::int32_t, decltype(d)> di;
+        const hn::Half<typename R::D> half;
+        const auto lower = Rounded(hn::PromoteTo(di, hn::LowerHalf(half, sum)), factor);
+        const auto upper = Rounded(hn::PromoteTo(di, hn::UpperHalf(half, sum)), factor);
+        const hn::RebindToSigned<decltype(half)> short_half;
+        const hn::RebindToSigned<typename R::D> shorts;
+        const auto both =
+            hn::Combine(shorts, hn::DemoteTo(short_half, upper), hn::DemoteTo(short_half, lower));
+        StoreElements(both, shorts, to, n);
+      }
+    }
+  };
+  const bool stream;
+
+  explicit StoreChannelQuotients(const Pooling& p)
+      : stream(std::is_floating_point_v<typename R::Lane> && CanStream(p, p.geometry.channels)),
+        p_(p),
+        uniform_(uniform_divisor(p.geometry, p.divisor)),
+        pitch_(std::max(ChannelTiles(p.geometry).tile, ChannelLineTiles(p.geometry).tile)),
+        factors_(2 * pitch_) {}
+
+  void Start(int row, std::int64_t d, std::int64_t h, Span columns) {
+    const Geometry& g = p_.geometry;
+    const std::int64_t rows =
+        uniform_ != 0 ? uniform_
+                      : counted_taps(g.d(), p_.divisor, d) * counted_taps(g.h(), p_.divisor, h);
+    Count* factors = factors_.get() + row * pitch_;
+    for (std::int64_t w = columns.begin; w < columns.end; ++w) {
+      const std::int64_t count = uniform_ != 0 ? rows : rows * counted_taps(g.w(), p_.divisor, w);
+      // Bytes have no NaN for the mean of nothing; it is 0.
+      const bool none = std::is_integral_v<T> && count == 0;
+      *factors++ = none ? Count{0} : Count{1} / static_cast<Count>(count);
+    }
+  }
+
+  Writer writer() const { return {factors_.get(), pitch_, stream}; }
+
+ private:
+  /** Quotients of sums of bytes, half to even: a product is off by less than 2^-14, so rounding it
+   * to multiples of 2^-12 makes halves of those that are, and of no others. */
+  static HWY_INLINE hn::Vec<hn::RebindToSigned<DF>> Rounded(hn::Vec<hn::RebindToSigned<DF>> sum,
+                                                            Count factor) {
+    const DF df;
+    const auto origin = hn::Set(df, static_cast<Count>(3 << 10));
+    const auto quotient = hn::Mul(hn::ConvertTo(df, sum), hn::Set(df, factor));
+    return hn::NearestInt(hn::Sub(hn::Add(quotient, origin), origin));
+  }
+
+  const Pooling& p_;
+  const std::int64_t uniform_;
+  const std::int64_t pitch_;
+  const Line<Count> factors_;  ///< of two rows of windows
+};
+
+template <typename T>
+void ChannelWindowsOf(const Pooling& p, Span items) {
+  using R = ShortSumOf<T>;
+  using Finish = StoreChannelQuotients<T>;
+  constexpr bool kCommon =
+      std::is_same_v<T, float> || std::is_same_v<T, std::uint8_t> || is_half<T>;
+  Finish finish(p);
+  ForwardChannels<R, kCommon, Finish, NothingToRedo>(p, finish, NothingToRedo()).Run(items);
+}
+
 template <typename T>
 void BlocksOf(const Pooling& p, Span items) {
   ForwardBlocks<SumOf<T>>(p, items, StoreQuotient<T>(p), NothingToRedo());
@@ -164,6 +287,12 @@ void RowsOf(const Pooling& p, Span items) {
 template <typename T>
 void BinsOf(const Pooling& p, Span items) {
   SumBins<SumOf<T>>(p, items, StoreQuotient<T>(p));
+}
+
+template <typename T>
+void ChannelLinesOf(const Pooling& p, Span items) {
+  StoreChannelQuotients<T> finish(p);
+  ForwardChannelLines<ShortSumOf<T>>(p, items, finish, NothingToRedo());
 }
 
 /** Loads a tap of the channels of an interleaved window; behind the tensor's end it stops. */
@@ -237,6 +366,12 @@ void Channels(const Pooling& p, Span items) {
 void Rows(const Pooling& p, Span items) {
   SumTypes::with(p, [&]<typename T>() { RowsOf<T>(p, items); });
 }
+void ChannelWindows(const Pooling& p, Span items) {
+  SumTypes::with(p, [&]<typename T>() { ChannelWindowsOf<T>(p, items); });
+}
+void ChannelLines(const Pooling& p, Span items) {
+  SumTypes::with(p, [&]<typename T>() { ChannelLinesOf<T>(p, items); });
+}
 void Bins(const Pooling& p, Span items) {
   SumTypes::with(p, [&]<typename T>() { BinsOf<T>(p, items); });
 }
@@ -278,12 +413,26 @@ std::int64_t block_items(const Pooling& p) {
 }
 
 bool accepts_sliding(const Pooling& p) {
-  return CommonTypes::has(p) && accepts_sums(p) && SlidingAccepts<SumOf<float>>(p) &&
-         !few_taps_interleaved(p);
+  return CommonTypes::has(p) && accepts_sums(p) && SlidingAccepts<SumOf<float>>(p);
 }
 
-bool accepts_rows(const Pooling& p) {
-  return accepts_sums(p) && RowsAccept(p) && !few_taps_interleaved(p);
+bool accepts_rows(const Pooling& p) { return accepts_sums(p) && RowsAccept(p); }
+
+/** As accepts_sums(), for sums of bytes in 16 bits. */
+bool accepts_short_sums(const Pooling& p) {
+  if (!accepts_sums(p)) return false;
+  return dtype_size(p.dtype) > 1 ||
+         (p.geometry.taps() <= kMostShortTaps && p.divisor.override_by <= kMostShortTaps);
+}
+
+bool accepts_channel_windows(const Pooling& p) {
+  const std::int64_t size = dtype_size(p.dtype);
+  return accepts_short_sums(p) &&
+         ChannelsAccept(p, size == 1 ? 2 : std::max<std::int64_t>(size, 4));
+}
+
+bool accepts_channel_lines(const Pooling& p) {
+  return accepts_short_sums(p) && ChannelLinesAccept(p);
 }
 
 bool accepts_bins(const Pooling& p) { return accepts_sums(p) && BinsAccept(p); }
@@ -298,10 +447,14 @@ std::span<const Kernel> avg_forward_kernels() {
   static const Kernel kernels[] = {
       {"plane", accepts_plane, PlaneItems, FEATUREPOOL_TIERED(average_pooling::Plane)},
       {"channels", accepts_channels, PositionsItems, FEATUREPOOL_TIERED(average_pooling::Channels)},
+      {"channel_windows", accepts_channel_windows, ChannelItems,
+       FEATUREPOOL_TIERED(average_pooling::ChannelWindows)},
       {"sliding", accepts_sliding, SlidingItems<SumOf<float>>,
        FEATUREPOOL_TIERED(average_pooling::Sliding)},
       {"blocks", accepts_blocks, block_items, FEATUREPOOL_TIERED(average_pooling::Blocks)},
       {"rows", accepts_rows, OutputRowItems, FEATUREPOOL_TIERED(average_pooling::Rows)},
+      {"channel_lines", accepts_channel_lines, ChannelLineItems,
+       FEATUREPOOL_TIERED(average_pooling::ChannelLines)},
       {"bins", accepts_bins, BinItems, FEATUREPOOL_TIERED(average_pooling::Bins)},
       {"interleaved_taps", accepts_interleaved_taps, InterleavedOutputItems,
        FEATUREPOOL_TIERED(average_pooling::InterleavedTaps)},

@@ -17,6 +17,7 @@
 #include "hwy/highway.h"
 #include "kernels/bins-inl.h"
 #include "kernels/blocks-inl.h"
+#include "kernels/channels-inl.h"
 #include "kernels/extremes.hpp"
 #include "kernels/global-inl.h"
 #include "kernels/position_rows-inl.h"
@@ -53,6 +54,33 @@ struct StoreExtremes {
     }
     StoreElements(v, d, row + o, n);
   }
+};
+
+/** The same for windows of interleaved tensors. */
+template <class R>
+struct StoreChannelExtremes {
+  using Element = typename R::Element;
+  struct Factor {};
+  struct Writer {
+    bool stream;
+    HWY_INLINE Factor At(int, std::int64_t) const { return {}; }
+    HWY_INLINE void Write(hn::Vec<typename R::D> v, Factor, std::int64_t n,
+                          Element* HWY_RESTRICT to) const {
+      const typename R::D d;
+      v = Turn<R::kSelects>(d, v);
+      if (stream && n >= LaneCount(d)) {
+        StreamElements(v, d, to);
+      } else {
+        StoreElements(v, d, to, n);
+      }
+    }
+  };
+  const bool stream;
+
+  explicit StoreChannelExtremes(const Pooling& p) : stream(CanStream(p, p.geometry.channels)) {}
+
+  void Start(int, std::int64_t, std::int64_t, Span) {}
+  Writer writer() const { return {stream}; }
 };
 
 template <typename T>
@@ -140,6 +168,47 @@ struct RedoChannels {
   }
 };
 
+/** Second look at windows of interleaved tensors. */
+template <typename T, Order kOrder>
+class RedoWindows {
+ public:
+  explicit RedoWindows(const Pooling& p) : p_(p) {}
+
+  void operator()(std::int64_t image, std::int64_t d, std::int64_t h, Span outputs,
+                  int findings) const {
+    if constexpr (std::is_floating_point_v<LaneOf<T>>) {
+      const Geometry& g = p_.geometry;
+      if (!exact_) exact_ = std::make_unique<Exact>(p_);
+      for (std::int64_t w = outputs.begin; w < outputs.end; ++w) {
+        const std::int64_t output = (d * g.h().output + h) * g.w().output + w;
+        const T* y =
+            static_cast<const T*>(p_.output) + (image * g.output_plane() + output) * g.channels;
+        if ((findings & kHoldsNan) == 0 && !HoldsZero(y, g.channels)) continue;
+        exact_->scan.Window(image, exact_->windows.at(d, h, w), output);
+      }
+    }
+  }
+
+ private:
+  static HWY_INLINE bool HoldsZero(const T* y, std::int64_t n) {
+    const hn::ScalableTag<LaneOf<T>> d;
+    for (std::int64_t c = 0; c < n; c += LaneCount(d)) {
+      const auto zero = hn::Eq(LoadElements(d, y + c, n - c), hn::Zero(d));
+      if (!hn::AllFalse(d, zero)) return true;
+    }
+    return false;
+  }
+
+  struct Exact {
+    InterleavedWindows windows;
+    InterleavedScan<Scan<T, void, kOrder>> scan;
+    explicit Exact(const Pooling& p) : windows(p.geometry), scan(p) {}
+  };
+
+  const Pooling& p_;
+  mutable std::unique_ptr<Exact> exact_;
+};
+
 // --- the kernels for elements of type T ---
 
 template <typename T, Order kOrder>
@@ -166,6 +235,23 @@ template <typename T, Order kOrder>
 void SlidingOf(const Pooling& p, Span items) {
   using R = MaxOf<T, kOrder>;
   ForwardSliding<R>(p, items, StoreExtremes<R>(p), Redo<T, kOrder>(p));
+}
+
+template <typename T, Order kOrder, bool kCommon>
+void ChannelWindowsOf(const Pooling& p, Span items) {
+  using R = MaxOf<T, kOrder>;
+  using Finish = StoreChannelExtremes<R>;
+  using Redo = RedoWindows<T, kOrder>;
+  Finish finish(p);
+  const Redo redo(p);
+  ForwardChannels<R, kCommon, Finish, Redo>(p, finish, redo).Run(items);
+}
+
+template <typename T, Order kOrder>
+void ChannelLinesOf(const Pooling& p, Span items) {
+  using R = MaxOf<T, kOrder>;
+  StoreChannelExtremes<R> finish(p);
+  ForwardChannelLines<R>(p, items, finish, RedoWindows<T, kOrder>(p));
 }
 
 /** Row tiles through PlanarScan. */
@@ -245,6 +331,19 @@ void Rows(const Pooling& p, Span items) {
 template <class X>
 void Sliding(const Pooling& p, Span items) {
   X::with(p, [&]<typename T>() { SlidingOf<T, X::kSelects>(p, items); });
+}
+
+template <class X>
+void ChannelWindows(const Pooling& p, Span items) {
+  X::with(p, [&]<typename T>() {
+    constexpr bool kCommon = X::kOwnKernels || (is_half<T> && X::kSelects == Order::greater);
+    ChannelWindowsOf<T, X::kSelects, kCommon>(p, items);
+  });
+}
+
+template <class X>
+void ChannelLines(const Pooling& p, Span items) {
+  X::with(p, [&]<typename T>() { ChannelLinesOf<T, X::kSelects>(p, items); });
 }
 
 /** Calls `f.template operator()<Scan<T, M>>()` for the types of elements and mask of a call; for
@@ -329,6 +428,18 @@ bool accepts_plane_positions(const Pooling& p) {
 }
 
 template <class X>
+bool accepts_channel_windows(const Pooling& p) {
+  std::int64_t lane_bytes = 0;
+  X::with(p, [&]<typename T>() { lane_bytes = sizeof(LaneOf<T>); });
+  return without_mask<X>(p) && ChannelsAccept(p, lane_bytes);
+}
+
+template <class X>
+bool accepts_channel_lines(const Pooling& p) {
+  return without_mask<X>(p) && ChannelLinesAccept(p);
+}
+
+template <class X>
 bool accepts_blocks(const Pooling& p) {
   return without_mask<X>(p) && BlocksAccept(p);
 }
@@ -344,7 +455,7 @@ template <class X>
 bool accepts_sliding(const Pooling& p) {
   bool fits = false;
   X::with(p, [&]<typename T>() { fits = SlidingAccepts<MaxOf<T>>(p); });
-  return fits && without_mask<X>(p) && !few_taps_interleaved(p);
+  return fits && without_mask<X>(p);
 }
 
 template <class X>
@@ -356,7 +467,7 @@ std::int64_t sliding_items(const Pooling& p) {
 
 template <class X>
 bool accepts_rows(const Pooling& p) {
-  return without_mask<X>(p) && RowsAccept(p) && !few_taps_interleaved(p);
+  return without_mask<X>(p) && RowsAccept(p);
 }
 
 template <class X>
@@ -428,6 +539,8 @@ std::vector<Kernel> kernels() {
       {"channels", accepts_channels<X>, PositionsItems, FEATUREPOOL_TIERED(extremes::Channels<X>)});
   kernels.push_back({"plane_positions", accepts_plane_positions<X>, PlaneItems,
                      FEATUREPOOL_TIERED(extremes::WholePlanes<X>)});
+  kernels.push_back({"channel_windows", accepts_channel_windows<X>, ChannelItems,
+                     FEATUREPOOL_TIERED(extremes::ChannelWindows<X>)});
   if constexpr (X::kOwnKernels) {
     kernels.push_back({"sliding", accepts_sliding<X>, sliding_items<X>,
                        FEATUREPOOL_TIERED(extremes::Sliding<X>)});
@@ -444,6 +557,8 @@ std::vector<Kernel> kernels() {
   }
   kernels.push_back({"planar_taps", accepts_planar_taps<X>, planar_taps_items<X>,
                      FEATUREPOOL_TIERED(extremes::PlanarTaps<X>)});
+  kernels.push_back({"channel_lines", accepts_channel_lines<X>, ChannelLineItems,
+                     FEATUREPOOL_TIERED(extremes::ChannelLines<X>)});
   kernels.push_back({"bins", accepts_bins<X>, BinItems, FEATUREPOOL_TIERED(extremes::Bins<X>)});
   kernels.push_back({"interleaved_taps", accepts_interleaved_taps<X>, InterleavedOutputItems,
                      FEATUREPOOL_TIERED(extremes::InterleavedTaps<X>)});
