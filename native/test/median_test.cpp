@@ -253,6 +253,43 @@ TEST(Median, WideRowsAreTiled) {
   }
 }
 
+/** Windows of stride 1 that are taken tile by tile: kernels and paddings of every parity, extents
+ * that tiles do not divide, rows clipped at either end. */
+TYPED_TEST(MedianOf, LargeWindowsInTiles) {
+  using T = TypeParam;
+  Random random(50 + sizeof(T));
+  for (int i = case_count(12); i > 0 && !this->HasFailure();) {
+    RandomWindows c(random, dtype_of<T>, sizeof(T), 1);
+    const bool planar = random.one_in(2);
+    const std::int64_t rows = random.between(2, 18), columns = random.between(4, 12);
+    const std::int64_t channels = planar ? 1 : random.between(1, 5);
+    const std::int64_t height = rows + random.between(0, 20);
+    const std::int64_t width =
+        columns + (sizeof(T) == 1 ? 90 : 8) + random.between(0, random.one_in(4) ? 600 : 60);
+    c.x = {dtype_of<T>,
+           planar ? FPOOL_PLANAR : FPOOL_INTERLEAVED,
+           2,
+           0,
+           {1, channels, height, width},
+           channels * height * width * std::int64_t{sizeof(T)}};
+    c.window = {{rows, columns},
+                {1, 1},
+                {random.between(0, rows / 2), random.between(0, columns / 2)},
+                {random.between(0, rows / 2), random.between(0, columns / 2)},
+                {1, 1},
+                2,
+                0,
+                0,
+                0};
+    if (!c.valid()) continue;
+    const Fill fill = random.one_in(3)   ? Fill::ties
+                      : random.one_in(4) ? Fill::special
+                                         : Fill::uniform;
+    check<T>(c, fill, random);
+    --i;
+  }
+}
+
 TEST(Median, LargeWindowsOfBytes) {
   Random random(41);
   for (const std::int64_t k : {9, 15, 17, 31}) {

@@ -24,6 +24,8 @@
 #define HWY_TARGET_INCLUDE "kernels/median.cpp"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "kernels/median_rows-inl.h"
+#include "kernels/median_tiles-inl.h"
 #include "kernels/rows-inl.h"
 #include "kernels/turned-inl.h"
 
@@ -31,40 +33,6 @@ HWY_BEFORE_NAMESPACE();
 namespace featurepool {
 namespace HWY_NAMESPACE {
 namespace median_pooling {
-
-/** Medians of single windows as the reference has them, for what the lanes leave open. */
-template <typename T>
-class Exact {
- public:
-  explicit Exact(const Pooling& p) : p_(p) {}
-
-  /** The window of an output, given by its plane, position and entry in memory. */
-  void Window(std::int64_t plane, std::int64_t d, std::int64_t h, std::int64_t w,
-              std::int64_t entry) {
-    const auto selected = median_.select(p_.geometry, Plane(plane), d, h, w);
-    static_cast<T*>(p_.output)[entry] = selected.value;
-    reference::write_mask(p_, entry, selected);
-  }
-
-  /** Where a window has its median, which is known. */
-  void Position(std::int64_t plane, std::int64_t d, std::int64_t h, std::int64_t w,
-                std::int64_t entry) {
-    T* y = static_cast<T*>(p_.output) + entry;
-    const auto selected =
-        reference::WindowMedian<T>::first_equal(p_.geometry, Plane(plane), d, h, w, *y);
-    *y = selected.value;
-    reference::write_mask(p_, entry, selected);
-  }
-
- private:
-  reference::Plane<const T> Plane(std::int64_t plane) const {
-    return reference::plane_of(static_cast<const T*>(p_.input), p_, p_.geometry.input_plane(),
-                               plane);
-  }
-
-  const Pooling& p_;
-  reference::WindowMedian<T> median_;
-};
 
 // --- networks ---
 
@@ -118,39 +86,6 @@ RowTiles ColumnTiles(const PlaneView& view) {
           whole_cache_lines(std::max({room - reach, reach, std::int64_t{128}}) / view.w.stride)};
 }
 
-/** What kernels over planes of rows share: tiles, rows, and the outputs that are done one by one.
- */
-template <typename T>
-class RowMedians {
- public:
-  RowMedians(const Pooling& p, const PlaneView& view)
-      : p_(p), view_(view), tiles_(ColumnTiles<T>(view)), exact_(p) {}
-
-  const RowTiles& tiles() const { return tiles_; }
-
-  void ExactAt(const RowTiles::Item& item, std::int64_t o) {
-    const std::int64_t step = view_.interleave;
-    exact_.Window(item.plane * step + o % step, item.d, item.h, o / step,
-                  OutputOffset(view_, item, o));
-  }
-
-  /** Fills the mask of outputs whose medians are known. */
-  void Positions(const RowTiles::Item& item, Span outputs) {
-    if (p_.mask_type == MaskType::none) return;
-    const std::int64_t step = view_.interleave;
-    const std::int64_t first = OutputOffset(view_, item, 0);
-    for (std::int64_t o = outputs.begin; o < outputs.end; ++o) {
-      exact_.Position(item.plane * step + o % step, item.d, item.h, o / step, first + o);
-    }
-  }
-
- private:
-  const Pooling& p_;
-  const PlaneView& view_;
-  const RowTiles tiles_;
-  Exact<T> exact_;
-};
-
 /** Sorted columns, from which windows select. */
 template <typename T>
 class SortedColumns {
@@ -160,8 +95,9 @@ class SortedColumns {
   SortedColumns(const Pooling& p, const PlaneView& view)
       : p_(p),
         view_(view),
+        tiles_(ColumnTiles<T>(view)),
         medians_(p, view),
-        offsets_(view.w, medians_.tiles().tile),
+        offsets_(view.w, tiles_.tile),
         most_rows_(view.d.kernel * view.h.kernel),
         rows_(view),
         lines_(most_rows_ * offsets_.pitch()),
@@ -169,11 +105,10 @@ class SortedColumns {
         slots_(most_rows_ * view.w.kernel * kVectors * LaneCount(D())) {}
 
   void Run(Span items) {
-    const RowTiles& tiles = medians_.tiles();
     const auto* x = static_cast<const T*>(p_.input);
-    RowTiles::Item item = tiles.item(items.begin);
-    for (std::int64_t index = items.begin; index < items.end; ++index, tiles.advance(item)) {
-      const TileColumns columns(view_.w, tiles.columns(item));
+    RowTiles::Item item = tiles_.item(items.begin);
+    for (std::int64_t index = items.begin; index < items.end; ++index, tiles_.advance(item)) {
+      const TileColumns columns(view_.w, tiles_.columns(item));
       StartTile(columns.outputs);
       const std::int64_t count =
           rows_.List(x + item.plane * view_.input_plane(), item.d, item.h, columns.inputs.begin);
@@ -188,7 +123,7 @@ class SortedColumns {
              static_cast<T*>(p_.output) + OutputOffset(view_, item, columns.outputs.begin));
       medians_.Positions(item, columns.outputs);
       for (const std::int64_t o : irregular_) medians_.ExactAt(item, o);
-      if (findings != 0) Redo(item, columns, count);
+      if (findings != 0) medians_.Redo(item, columns, rows_.data(), count);
     }
   }
 
@@ -415,31 +350,6 @@ class SortedColumns {
     }
   }
 
-  /** Takes windows with a NaN, or with a median of zero and a -0, one by one. */
-  HWY_NOINLINE void Redo(const RowTiles::Item& item, const TileColumns& columns,
-                         std::int64_t count) {
-    const std::int64_t size = columns.inputs.size();
-    // How many of the columns before each hold such elements; only those of one tap are met.
-    found_.assign(static_cast<std::size_t>(columns.before + size + columns.after), 0);
-    for (std::int64_t r = 0; r < count; ++r) {
-      const T* row = rows_.data()[r];
-      for (std::int64_t i = 0; i < size; ++i) {
-        auto& found = found_[static_cast<std::size_t>(columns.before + i)];
-        if (row[i] != row[i]) found |= kHoldsNan;
-        if (row[i] == 0 && std::signbit(row[i])) found |= kHoldsNegativeZero;
-      }
-    }
-    const T* y = static_cast<const T*>(p_.output) + OutputOffset(view_, item, 0);
-    for (std::int64_t o = columns.outputs.begin; o < columns.outputs.end; ++o) {
-      int found = 0;
-      const std::int64_t start = (o - columns.outputs.begin) * view_.w.stride;
-      for (std::int64_t t = 0; t < view_.w.kernel; ++t) {
-        found |= found_[static_cast<std::size_t>(start + t * view_.w.dilation)];
-      }
-      if ((found & kHoldsNan) != 0 || (found != 0 && y[o] == 0)) medians_.ExactAt(item, o);
-    }
-  }
-
   static constexpr std::int64_t kOverhang = 128;
   static constexpr T kLowest = MaxOf<T>::Identity();
   static constexpr T kHighest = std::numeric_limits<T>::has_infinity
@@ -448,6 +358,7 @@ class SortedColumns {
 
   const Pooling& p_;
   const PlaneView& view_;
+  const RowTiles tiles_;
   RowMedians<T> medians_;
   const LineOffsets offsets_;
   const std::int64_t most_rows_;
@@ -456,7 +367,6 @@ class SortedColumns {
   const Line<T> joined_;  ///< the same before they are split into phases
   const Line<T> slots_;
   std::vector<std::int64_t> irregular_;
-  std::vector<std::uint8_t> found_;
   Span started_{0, 0};
 };
 
@@ -476,19 +386,19 @@ class CountedBytes {
   CountedBytes(const Pooling& p, const PlaneView& view)
       : p_(p),
         view_(view),
+        tiles_(ColumnTiles<std::uint8_t>(view)),
         medians_(p, view),
-        offsets_(view.w, medians_.tiles().tile),
+        offsets_(view.w, tiles_.tile),
         rows_(view),
         lines_(view.d.kernel * view.h.kernel * offsets_.pitch()),
         joined_(offsets_.length()),
-        ranks_(medians_.tiles().tile) {}
+        ranks_(tiles_.tile) {}
 
   void Run(Span items) {
-    const RowTiles& tiles = medians_.tiles();
     const auto* x = static_cast<const std::uint8_t*>(p_.input);
-    RowTiles::Item item = tiles.item(items.begin);
-    for (std::int64_t index = items.begin; index < items.end; ++index, tiles.advance(item)) {
-      const TileColumns columns(view_.w, tiles.columns(item));
+    RowTiles::Item item = tiles_.item(items.begin);
+    for (std::int64_t index = items.begin; index < items.end; ++index, tiles_.advance(item)) {
+      const TileColumns columns(view_.w, tiles_.columns(item));
       const std::int64_t count =
           rows_.List(x + item.plane * view_.input_plane(), item.d, item.h, columns.inputs.begin);
       if (count == 0 || columns.inputs.empty()) {
@@ -604,6 +514,7 @@ class CountedBytes {
 
   const Pooling& p_;
   const PlaneView& view_;
+  const RowTiles tiles_;
   RowMedians<std::uint8_t> medians_;
   const LineOffsets offsets_;
   WindowRows<std::uint8_t> rows_;
@@ -735,6 +646,10 @@ void InterleavedTaps(const Pooling& p, Span items) {
 
 // --- what the tables hold: plain functions ---
 
+void MedianTiles(const Pooling& p, Span items) {
+  with_dtype<float, double, std::uint8_t>(p.dtype,
+                                          [&]<typename T>() { TileMedians<T>(p).Run(items); });
+}
 void MedianColumns(const Pooling& p, Span items) {
   with_dtype<float, double, std::uint8_t>(p.dtype, [&]<typename T>() { Columns<T>(p, items); });
 }
@@ -791,6 +706,29 @@ std::int64_t column_items(const Pooling& p) {
     const PlaneView view(p);
     items = item_count(view.planes, ColumnTiles<T>(view));
   });
+  return items;
+}
+
+// Fewer taps do without a tile (measured); more need more memory than a call may take.
+constexpr std::int64_t kLeastTileTaps = 30;
+constexpr std::int64_t kMostTileTaps = 1024;
+constexpr std::int64_t kLeastInterleavedBytes = 200;
+
+bool accepts_tiles(const Pooling& p) {
+  const std::int64_t taps = p.geometry.taps();
+  if (taps < kLeastTileTaps || taps > kMostTileTaps || !TilesAccept(p)) return false;
+  // A lane is four windows. The alternative for bytes, counting, is faster than that for floats.
+  const std::int64_t lanes = 32 / dtype_size(p.dtype);
+  const std::int64_t outputs = PlaneView(p).w.output;
+  if (p.dtype != FPOOL_U8) return 2 * outputs >= kTileWidth * lanes;
+  return outputs >= 3 * lanes && (p.layout == Layout::planar || taps >= kLeastInterleavedBytes);
+}
+
+std::int64_t tile_items(const Pooling& p) {
+  const PlaneView view(p);
+  std::int64_t items = 0;
+  with_dtype<float, double, std::uint8_t>(
+      p.dtype, [&]<typename T>() { items = item_count(view.planes, TileStrips<T>(view)); });
   return items;
 }
 
@@ -927,6 +865,7 @@ std::int64_t histogram_items(const Pooling& p) {
 
 std::span<const Kernel> median_forward_kernels() {
   static const Kernel kernels[] = {
+      {"tiles", accepts_tiles, tile_items, FEATUREPOOL_TIERED(median_pooling::MedianTiles)},
       {"counted", accepts_counted, column_items, FEATUREPOOL_TIERED(median_pooling::MedianCounted)},
       {"columns", accepts_columns, column_items, FEATUREPOOL_TIERED(median_pooling::MedianColumns)},
       {"turned", accepts_turned, turned_items, FEATUREPOOL_TIERED(median_pooling::MedianTurned)},
