@@ -64,24 +64,50 @@ struct TapRange {
         count(static_cast<std::uint8_t>(taps.size())) {}
 };
 
-/** Finds ordinals of taps outside the input in rows of a mask. */
-class TapCheck {
+/** The taps of every entry of a run of a mask. */
+class TapRanges {
  public:
-  TapCheck(const Geometry& g, std::int64_t channels)
-      : width_(static_cast<std::uint16_t>(g.w().kernel)),
-        height_(static_cast<std::uint16_t>(g.h().kernel)) {
-    for (std::int64_t o = 0; o < g.w().output; ++o) {
-      const TapRange range(g.w().taps(o));
-      first_.insert(first_.end(), static_cast<std::size_t>(channels), range.first);
-      count_.insert(count_.end(), static_cast<std::size_t>(channels), range.count);
-    }
+  void add(const Span& taps, std::int64_t entries) {
+    const TapRange range(taps);
+    first_.insert(first_.end(), static_cast<std::size_t>(entries), range.first);
+    count_.insert(count_.end(), static_cast<std::size_t>(entries), range.count);
   }
 
-  /** Whether entries [begin, end) of a row name taps of their windows that are inside; without
-   * branches, in types that the compiler finds vectors for. */
-  bool all_inside(const std::uint8_t* mask, Span entries, TapRange depth, TapRange height) const {
-    const std::uint8_t* const first = first_.data();
-    const std::uint8_t* const count = count_.data();
+  /** What a loop over entries reads. */
+  struct View {
+    const std::uint8_t* first;
+    const std::uint8_t* count;
+    bool lacks(std::int64_t i, int tap) const {
+      return static_cast<std::uint8_t>(tap - first[i]) >= count[i];
+    }
+  };
+  View view() const { return {first_.data(), count_.data()}; }
+
+ private:
+  std::vector<std::uint8_t> first_;
+  std::vector<std::uint8_t> count_;
+};
+
+/** One range for all entries. */
+struct SameTaps {
+  TapRange range;
+  bool lacks(std::int64_t, int tap) const {
+    return static_cast<std::uint8_t>(tap - range.first) >= range.count;
+  }
+};
+
+/** Finds ordinals of taps outside the input in runs of a mask. */
+class TapCheck {
+ public:
+  explicit TapCheck(const Geometry& g)
+      : width_(static_cast<std::uint16_t>(g.w().kernel)),
+        height_(static_cast<std::uint16_t>(g.h().kernel)) {}
+
+  /** Whether entries name taps of their windows that are inside; without branches, in types that
+   * the compiler finds vectors for. */
+  template <class Depth, class Height>
+  bool all_inside(const std::uint8_t* mask, Span entries, Depth depth, Height height,
+                  TapRanges::View width) const {
     const Division by_width(width_);
     const Division by_height(height_);
     const std::uint16_t taps_w = width_;
@@ -91,11 +117,9 @@ class TapCheck {
       const std::uint16_t tap = mask[i];
       const std::uint16_t row = by_width(tap);
       const std::uint16_t td = by_height(row);
-      const auto w = static_cast<std::uint8_t>(tap - row * taps_w - first[i]);
-      const auto h = static_cast<std::uint8_t>(row - td * taps_h - height.first);
-      const auto d = static_cast<std::uint8_t>(td - depth.first);
       const auto outside =
-          static_cast<std::uint8_t>((w >= count[i]) | (h >= height.count) | (d >= depth.count));
+          static_cast<std::uint8_t>(width.lacks(i, tap - row * taps_w) |
+                                    height.lacks(i, row - td * taps_h) | depth.lacks(i, td));
       bad = static_cast<std::uint8_t>(
           bad | (outside & static_cast<std::uint8_t>(mask[i] != FPOOL_MASK_NONE_COMPACT)));
     }
@@ -121,8 +145,6 @@ class TapCheck {
 
   std::uint16_t width_;
   std::uint16_t height_;
-  std::vector<std::uint8_t> first_;  ///< taps along W of each entry of a row
-  std::vector<std::uint8_t> count_;
 };
 
 void check_compact(const Pooling& p) {
@@ -148,6 +170,39 @@ void check_compact(const Pooling& p) {
     }
   }
   if (g.d().whole() && g.h().whole() && g.w().whole()) return;
+  const TapCheck check(g);
+  const std::int64_t channels = p.layout == Layout::planar ? 1 : g.channels;
+  const std::int64_t blocks = p.layout == Layout::planar ? g.planes() : g.batch;
+  const std::int64_t row = g.w().output * channels;
+  // Checks entries [begin, end) of the run that begins at entry `run`.
+  const auto check_run = [&](std::int64_t run, Span entries, auto... ranges) {
+    if (check.all_inside(mask + run, entries, ranges...)) return;
+    std::int64_t i = entries.begin;
+    while (check.all_inside(mask + run, {i, i + 1}, ranges...)) ++i;
+    refuse_entry(run + i, mask[run + i], "the position of a tap inside the input, of the window's ",
+                 taps);
+  };
+
+  TapRanges width;
+  const std::int64_t plane = g.output_plane() * channels;
+  constexpr std::int64_t kSmallPlane = 1024;
+  if (plane <= kSmallPlane) {
+    // Short rows: planes are runs.
+    TapRanges depth;
+    TapRanges height;
+    for (std::int64_t od = 0; od < g.d().output; ++od) {
+      for (std::int64_t oh = 0; oh < g.h().output; ++oh) {
+        depth.add(g.d().taps(od), row);
+        height.add(g.h().taps(oh), row);
+        for (std::int64_t ow = 0; ow < g.w().output; ++ow) width.add(g.w().taps(ow), channels);
+      }
+    }
+    for (std::int64_t block = 0; block < blocks; ++block) {
+      check_run(block * plane, {0, plane}, depth.view(), height.view(), width.view());
+    }
+    return;
+  }
+
   // Only windows that reach over an edge can name a tap outside the input.
   const Span d = g.d().interior();
   const Span h = g.h().interior();
@@ -155,27 +210,18 @@ void check_compact(const Pooling& p) {
   const auto within = [](const Span& span, std::int64_t i) {
     return i >= span.begin && i < span.end;
   };
-  const std::int64_t channels = p.layout == Layout::planar ? 1 : g.channels;
-  const std::int64_t blocks = p.layout == Layout::planar ? g.planes() : g.batch;
-  const TapCheck check(g, channels);
-  const std::int64_t row = g.w().output * channels;
-  std::int64_t entry = 0;
+  for (std::int64_t ow = 0; ow < g.w().output; ++ow) width.add(g.w().taps(ow), channels);
+  std::int64_t run = 0;
   for (std::int64_t block = 0; block < blocks; ++block) {
     for (std::int64_t od = 0; od < g.d().output; ++od) {
-      const TapRange depth(g.d().taps(od));
-      for (std::int64_t oh = 0; oh < g.h().output; ++oh, entry += row) {
-        const TapRange height(g.h().taps(oh));
-        const auto check_entries = [&](std::int64_t begin, std::int64_t end) {
-          if (check.all_inside(mask + entry, {begin, end}, depth, height)) return;
-          while (check.all_inside(mask + entry, {begin, begin + 1}, depth, height)) ++begin;
-          refuse_entry(entry + begin, mask[entry + begin],
-                       "the position of a tap inside the input, of the window's ", taps);
-        };
+      const SameTaps depth{TapRange(g.d().taps(od))};
+      for (std::int64_t oh = 0; oh < g.h().output; ++oh, run += row) {
+        const SameTaps height{TapRange(g.h().taps(oh))};
         if (within(d, od) && within(h, oh) && !w.empty()) {
-          check_entries(0, w.begin * channels);
-          check_entries(w.end * channels, row);
+          check_run(run, {0, w.begin * channels}, depth, height, width.view());
+          check_run(run, {w.end * channels, row}, depth, height, width.view());
         } else {
-          check_entries(0, row);
+          check_run(run, {0, row}, depth, height, width.view());
         }
       }
     }

@@ -23,10 +23,9 @@ namespace featurepool {
 namespace HWY_NAMESPACE {
 
 /**
- * Blocks of rows for gathering. Along an axis, input position i = q * stride +
- * r - pad_begin is of phase r, and the windows that hold it are those of
- * outputs q - a, through the tap t where t * dilation = a * stride + r. A block
- * has some consecutive q along H.
+ * Blocks of rows for gathering. Along an axis, input position i = q * stride + r - pad_begin is of
+ * phase r, and the windows that hold it are those of outputs q - a, through the tap t where t *
+ * dilation = a * stride + r. A block has some consecutive q along H.
  */
 struct GatherPlan {
   const PlaneView& view;
@@ -76,16 +75,15 @@ inline std::int64_t GatherItems(const Pooling& p) {
   return item_count(view.planes, GatherPlan(view).tiles());
 }
 
-/** Where the outputs of one tap lie in a block of lines, and what their masks
- * hold. */
+/** Where the outputs of one tap lie in a block of lines, and what their masks hold. */
 struct GatherTap {
   std::int64_t offset;
   std::int32_t ordinal;
 };
 
 /**
- * sums[i] = what the taps of line[i] give, over [0, size), whole vectors and
- * some more (the overhang is ours).
+ * sums[i] = what the taps of line[i] give, over [0, size), whole vectors and some more (the
+ * overhang is ours).
  */
 template <bool kMasked, typename Lane>
 HWY_NOINLINE void GatherFlat(const Lane* HWY_RESTRICT line,
@@ -131,49 +129,42 @@ HWY_NOINLINE void GatherFlat(const Lane* HWY_RESTRICT line,
   }
 }
 
-/** One line of outputs that a row of dx takes from, and the ordinal of its
- * first tap. */
-template <typename Lane>
-struct GatherLine {
-  const Lane* line;
-  const hwy::MakeSigned<Lane>* mask;
-  hwy::MakeSigned<Lane> ordinal;
-};
-
 /**
- * A row of dx under windows of three taps at stride 2 along W, from kLines (0:
- * `count`) lines, each from the first output that element 0 may take from on.
- * Elements that two outputs hold take turns with those that one holds;
- * kTwoFirst: element 0 is one of the former.
+ * A row of dx under windows of three taps at stride 2 along W, from kLines (0: as many as there
+ * are) lines, each from the first output that element 0 may take from on; `taps` are the first of
+ * each line. Elements that two outputs hold take turns with those that one holds; kTwoFirst:
+ * element 0 is one of the former.
  */
 template <bool kMasked, bool kTwoFirst, int kLines, typename T>
-HWY_NOINLINE void GatherThrees(const GatherLine<LaneOf<T>>* from, std::int64_t count,
-                               std::int64_t size, T* HWY_RESTRICT dx) {
+HWY_NOINLINE void GatherThrees(const LaneOf<T>* HWY_RESTRICT lines,
+                               const hwy::MakeSigned<LaneOf<T>>* HWY_RESTRICT masks,
+                               const std::vector<GatherTap>& taps, std::int64_t size,
+                               T* HWY_RESTRICT dx) {
   using Lane = LaneOf<T>;
   const hn::ScalableTag<Lane> d;
   const hn::RebindToSigned<decltype(d)> di;
   const std::int64_t lanes = LaneCount(d);
-  GatherLine<Lane> local[kLines > 0 ? kLines : 1];
-  if (kLines > 0) {
-    std::copy_n(from, kLines, local);
-    count = kLines;
-  }
-  const auto* const lines = kLines > 0 ? local : from;
+  // Locals, which stores to dx cannot change: they stay in registers.
+  GatherTap local[kLines > 0 ? kLines : 1];
+  if (kLines > 0) std::copy_n(taps.data(), kLines, local);
+  const GatherTap* const of_line = kLines > 0 ? local : taps.data();
+  const auto count = kLines > 0 ? kLines : static_cast<std::int64_t>(taps.size());
   HWY_ALIGN Lane buffer[2 * hn::MaxLanes(d)];
   for (std::int64_t i = 0; 2 * i < size; i += lanes) {
     auto two = hn::Zero(d);
     auto one = two;
     for (std::int64_t l = 0; l < count; ++l) {
-      const GatherLine<Lane>& at = lines[l];
-      auto left = hn::LoadU(d, at.line + i);
-      auto right = hn::LoadU(d, at.line + i + 1);
+      const std::int64_t at = of_line[l].offset + i;
+      auto left = hn::LoadU(d, lines + at);
+      auto right = hn::LoadU(d, lines + at + 1);
       auto middle = kTwoFirst ? right : left;
       if constexpr (kMasked) {
-        const auto left_mask = hn::LoadU(di, at.mask + i);
-        const auto right_mask = hn::LoadU(di, at.mask + i + 1);
+        const auto left_mask = hn::LoadU(di, masks + at);
+        const auto right_mask = hn::LoadU(di, masks + at + 1);
         const auto mine = [&](hn::Vec<decltype(di)> mask, int tap) HWY_ATTR {
           using Entry = hn::TFromD<decltype(di)>;
-          return hn::RebindMask(d, hn::Eq(mask, hn::Set(di, static_cast<Entry>(at.ordinal + tap))));
+          return hn::RebindMask(
+              d, hn::Eq(mask, hn::Set(di, static_cast<Entry>(of_line[l].ordinal + tap))));
         };
         middle = hn::IfThenElseZero(mine(kTwoFirst ? right_mask : left_mask, 1), middle);
         left = hn::IfThenElseZero(mine(left_mask, 2), left);
@@ -200,23 +191,21 @@ HWY_NOINLINE void GatherThrees(const GatherLine<LaneOf<T>>* from, std::int64_t c
 }
 
 template <bool kMasked, bool kTwoFirst, typename T>
-HWY_INLINE void GatherThrees(const std::vector<GatherLine<LaneOf<T>>>& lines, std::int64_t size,
-                             T* dx) {
-  const auto count = static_cast<std::int64_t>(lines.size());
-  switch (count) {
+HWY_INLINE void GatherThrees(const LaneOf<T>* lines, const hwy::MakeSigned<LaneOf<T>>* masks,
+                             const std::vector<GatherTap>& taps, std::int64_t size, T* dx) {
+  switch (taps.size()) {
     case 1:
-      GatherThrees<kMasked, kTwoFirst, 1>(lines.data(), count, size, dx);
+      GatherThrees<kMasked, kTwoFirst, 1>(lines, masks, taps, size, dx);
       break;
     case 2:
-      GatherThrees<kMasked, kTwoFirst, 2>(lines.data(), count, size, dx);
+      GatherThrees<kMasked, kTwoFirst, 2>(lines, masks, taps, size, dx);
       break;
     default:
-      GatherThrees<kMasked, kTwoFirst, 0>(lines.data(), count, size, dx);
+      GatherThrees<kMasked, kTwoFirst, 0>(lines, masks, taps, size, dx);
   }
 }
 
-/** Stores lanes as elements; the last vector overlaps its neighbour, if there
- * is one. */
+/** Stores lanes as elements; the last vector overlaps its neighbour, if there is one. */
 template <typename T, typename Lane>
 HWY_INLINE void StoreRow(const Lane* HWY_RESTRICT line, std::int64_t size, T* HWY_RESTRICT row) {
   const hn::ScalableTag<Lane> d;
@@ -257,7 +246,6 @@ HWY_INLINE void GatherBlocks(const Pooling& p, Span items, Term term) {
   // By phases along H: the lines that a row takes from, and those of the row in
   // progress.
   std::vector<std::vector<GatherTap>> row_taps(static_cast<std::size_t>(view.h.stride));
-  std::vector<GatherLine<Lane>> row_lines;
   const bool in_threes = stride == 2 && view.w.kernel == 3 && view.w.dilation == 1;
   std::int64_t started = -1;
   std::int64_t started_depth = -1;
@@ -325,26 +313,24 @@ HWY_INLINE void GatherBlocks(const Pooling& p, Span items, Term term) {
     T* const dx = static_cast<T*>(p.output) +
                   (item.plane * view.d.input + item.d) * view.h.input * view.w.input +
                   columns.begin;
-    for (std::int64_t rh = 0; rh < view.h.stride; ++rh) {
-      if (in_threes) {
-        for (std::int64_t r = 0; r < rows; ++r) {
-          const std::int64_t row = (first + r) * view.h.stride + rh - view.h.pad_begin;
-          if (row < 0 || row >= view.h.input) continue;
-          row_lines.clear();
-          for (const GatherTap& tap : row_taps[static_cast<std::size_t>(rh)]) {
-            const std::int64_t at = r * pitch + tap.offset + skip;
-            row_lines.push_back({lines.get() + at, Term::kMasked ? masks.get() + at : nullptr,
-                                 static_cast<Entry>(tap.ordinal)});
-          }
-          T* const to = dx + row * view.w.input;
-          if (skip == 0) {
-            GatherThrees<Term::kMasked, true>(row_lines, columns.size(), to);
-          } else {
-            GatherThrees<Term::kMasked, false>(row_lines, columns.size(), to);
-          }
+    if (in_threes) {
+      for (std::int64_t r = 0; r < rows * view.h.stride; ++r) {
+        const std::int64_t row = first * view.h.stride + r - view.h.pad_begin;
+        if (row < 0 || row >= view.h.input) continue;
+        const auto& list = row_taps[static_cast<std::size_t>(r % view.h.stride)];
+        const std::int64_t at = r / view.h.stride * pitch + skip;
+        T* const to = dx + row * view.w.input;
+        if (skip == 0) {
+          GatherThrees<Term::kMasked, true>(lines.get() + at, masks.get() + at, list,
+                                            columns.size(), to);
+        } else {
+          GatherThrees<Term::kMasked, false>(lines.get() + at, masks.get() + at, list,
+                                             columns.size(), to);
         }
-        continue;
       }
+      continue;
+    }
+    for (std::int64_t rh = 0; rh < view.h.stride; ++rh) {
       for (std::int64_t rw = 0; rw < stride; ++rw) {
         GatherFlat<Term::kMasked>(lines.get(), masks.get(),
                                   taps[static_cast<std::size_t>(rh * stride + rw)], rows * pitch,

@@ -209,7 +209,11 @@ HWY_INLINE void SumWindows(const GatherWindow<typename Term::Key>* windows, std:
   // Locals, which stores to dx cannot change: they stay in registers.
   const Term local = term;
   GatherWindow<typename Term::Key> window[kWindows > 0 ? kWindows : 1];
-  if (kWindows > 0) std::copy_n(windows, kWindows, window);
+  for (int i = 0; i < kWindows; ++i) {
+    // Not as a whole: a load as wide as two stores that have just been made waits for both.
+    window[i].from = windows[i].from;
+    window[i].key = windows[i].key;
+  }
   const auto* const from = kWindows > 0 ? window : windows;
   const auto sum = [&](std::int64_t c, std::int64_t part) HWY_ATTR {
     auto value = hn::Add(hn::Zero(d), local(from[0], c, part));

@@ -33,8 +33,7 @@ HWY_INLINE hn::Vec<DI> Ordinals(DI di, hn::Vec<hn::Rebind<std::uint8_t, DI>> mas
   }
 }
 
-/** What an output gives to the elements of windows that share none: all, to its
- * maximum. */
+/** What an output gives to the elements of windows that share none: all, to its maximum. */
 template <typename Element>
 struct RoutedShare {
   using T = Element;
@@ -104,8 +103,8 @@ struct RoutedRows {
 
   void StartTile(const PlaneView&, Span) {}
 
-  /** Fills a line from `begin` to `end` with outputs that give nothing: of no
-   * tap; whole vectors (what they overwrite behind `end` is put later). */
+  /** Fills a line from `begin` to `end` with outputs that give nothing: of no tap; whole vectors
+   * (what they overwrite behind `end` is put later). */
   HWY_INLINE void Pad(Lane*, Entry* HWY_RESTRICT entries, std::int64_t begin,
                       std::int64_t end) const {
     const hn::ScalableTag<Entry> di;
@@ -114,8 +113,7 @@ struct RoutedRows {
     }
   }
 
-  /** Puts the outputs from `from` on; whole vectors (the overhang is the
-   * caller's). */
+  /** Puts the outputs from `from` on; whole vectors (the overhang is the caller's). */
   HWY_INLINE void Put(std::int64_t, std::int64_t, std::int64_t from, std::int64_t size,
                       Lane* HWY_RESTRICT line, Entry* HWY_RESTRICT entries) const {
     const hn::ScalableTag<Lane> d;
@@ -194,8 +192,7 @@ inline std::vector<std::int64_t> TapOffsets(const Geometry& g) {
   return offsets;
 }
 
-/** Calls `visit(output, flat position of the window's tap 0)` in row-major
- * order. */
+/** Calls `visit(output, flat position of the window's tap 0)` in row-major order. */
 template <typename Visit>
 void ForEachWindow(const Geometry& g, const Visit& visit) {
   std::int64_t output = 0;
@@ -207,17 +204,35 @@ void ForEachWindow(const Geometry& g, const Visit& visit) {
   }
 }
 
+/** Entries of a compact mask: which tap of its window. */
+struct CompactEntries {
+  const std::uint8_t* mask;
+  const std::int64_t* offsets;  ///< of taps, from tap 0
+
+  static bool IsNone(std::uint8_t entry) { return entry == FPOOL_MASK_NONE_COMPACT; }
+  /** The flat position that an entry names, of the window whose tap 0 is at `start`. */
+  std::int64_t At(std::uint8_t entry, std::int64_t start) const { return start + offsets[entry]; }
+};
+
+/** Entries that are flat positions. */
+struct FlatEntries {
+  const std::int32_t* mask;
+
+  static bool IsNone(std::int32_t entry) { return entry < 0; }
+  static std::int64_t At(std::int32_t entry, std::int64_t) { return entry; }
+};
+
 /** A plane whose elements are next to each other. */
-template <typename Lane, typename Position>
-void ScatterPlane(const Geometry& g, const Lane* dy, Lane* dx, const Position& position) {
-  // Neighbouring large windows often share their maximum: its sum stays in a
-  // register meanwhile, in the same order of additions, where a chain through
-  // memory would wait for each store.
+template <typename Lane, class Entries>
+void ScatterPlane(const Geometry& g, const Lane* dy, Lane* dx, const Entries entries) {
+  // Neighbouring large windows often share their maximum: its sum stays in a register meanwhile, in
+  // the same order of additions, where a chain through memory would wait for each store.
   std::int64_t held = -1;
   Lane sum = 0;
   ForEachWindow(g, [&](std::int64_t output, std::int64_t start) {
-    const std::int64_t at = position(output, start);
-    if (at < 0) return;
+    const auto entry = entries.mask[output];
+    if (Entries::IsNone(entry)) return;
+    const std::int64_t at = entries.At(entry, start);
     if (at != held) {
       if (held >= 0) dx[held] = sum;
       held = at;
@@ -228,27 +243,27 @@ void ScatterPlane(const Geometry& g, const Lane* dy, Lane* dx, const Position& p
   if (held >= 0) dx[held] = sum;
 }
 
-// So many planes are scattered in turn that their chains of additions through
-// memory overlap.
+// So many planes are scattered in turn that their chains of additions through memory overlap.
 constexpr std::int64_t kPlanes = 8;
 
-/** kPlanes planes behind one another, each as ScatterPlane() does; `position`
- * knows the outputs of all. */
-template <typename Lane, typename Position>
-void ScatterPlanes(const Geometry& g, const Lane* dy, Lane* dx, const Position& position) {
+/** kPlanes planes behind one another. */
+template <typename Lane, class Entries>
+void ScatterPlanes(const Geometry& g, const Lane* dy, Lane* dx, const Entries entries) {
   const std::int64_t outputs = g.output_plane();
   const std::int64_t inputs = g.input_plane();
-  ForEachWindow(g, [&](std::int64_t output, std::int64_t start) {
-    for (std::int64_t c = 0; c < kPlanes; ++c) {
-      const std::int64_t i = c * outputs + output;
-      const std::int64_t at = position(i, start);
-      if (at >= 0) dx[c * inputs + at] += dy[i];
+  ForEachWindow(g, [=](std::int64_t output, std::int64_t start) {
+    const auto* mask = entries.mask + output;
+    const Lane* from = dy + output;
+    Lane* to = dx;
+    for (std::int64_t c = 0; c < kPlanes; ++c, mask += outputs, from += outputs, to += inputs) {
+      const auto entry = *mask;
+      if (!Entries::IsNone(entry)) to[entries.At(entry, start)] += *from;
     }
   });
 }
 
-/** Neighbouring planes of a planar tensor, or channels of an interleaved image,
- * that one work item takes. */
+/** Neighbouring planes of a planar tensor, or channels of an interleaved image, that one work
+ * item takes. */
 struct ScatterPlan {
   const Geometry& g;
   bool planar;
@@ -268,37 +283,38 @@ struct ScatterPlan {
   }
 };
 
-/** `position(entry of the mask, window's tap 0)` is the flat position, or -1;
- * planes of dy, dx and the mask lie behind one another, or their elements
- * `dy_step` and so on apart. */
-template <typename Lane, typename Position>
+/** `position(entry of the mask, window's tap 0)` is the flat position, or -1; planes of dy, dx
+ * and the mask lie behind one another, or their elements `dy_step` and so on apart. */
+template <typename Lane, class Entries>
 void ScatterLanes(const ScatterPlan& plan, const Lane* dy, std::int64_t dy_step, Lane* dx,
                   std::int64_t dx_step, std::int64_t planes, std::int64_t mask_step,
-                  const Position& position) {
+                  const Entries entries) {
   const Geometry& g = plan.g;
   if (!plan.planar) {
-    ForEachWindow(g, [&](std::int64_t output, std::int64_t start) {
+    ForEachWindow(g, [=](std::int64_t output, std::int64_t start) {
+      const auto* mask = entries.mask + output * mask_step;
+      const Lane* from = dy + output * dy_step;
       for (std::int64_t c = 0; c < planes; ++c) {
-        const std::int64_t at = position(output * mask_step + c, start);
-        if (at >= 0) dx[at * dx_step + c] += dy[output * dy_step + c];
+        const auto entry = mask[c];
+        if (!Entries::IsNone(entry)) dx[entries.At(entry, start) * dx_step + c] += from[c];
       }
     });
     return;
   }
   if (planes == kPlanes) {
-    ScatterPlanes(g, dy, dx, position);
+    ScatterPlanes(g, dy, dx, entries);
     return;
   }
   for (std::int64_t c = 0; c < planes; ++c) {
-    const std::int64_t first = c * g.output_plane();
-    ScatterPlane(g, dy + first, dx + c * g.input_plane(),
-                 [&](std::int64_t i, std::int64_t start) { return position(first + i, start); });
+    Entries of_plane = entries;
+    of_plane.mask += c * g.output_plane();
+    ScatterPlane(g, dy + c * g.output_plane(), dx + c * g.input_plane(), of_plane);
   }
 }
 
-template <typename T, typename Position>
+template <typename T, class Entries>
 void ScatterElements(const ScatterPlan& plan, const T* dy, T* dx, std::int64_t planes,
-                     const Position& position) {
+                     const Entries entries) {
   const Geometry& g = plan.g;
   const std::int64_t step = plan.planar ? 1 : g.channels;
   // Runs of elements that are neighbours in memory, and how many there are.
@@ -316,7 +332,7 @@ void ScatterElements(const ScatterPlan& plan, const T* dy, T* dx, std::int64_t p
       CopyToLanes(dy + i * step, output_run, from.get() + i * planes);
     }
     const std::int64_t lane_step = plan.planar ? 1 : planes;
-    ScatterLanes(plan, from.get(), lane_step, sums.get(), lane_step, planes, step, position);
+    ScatterLanes(plan, from.get(), lane_step, sums.get(), lane_step, planes, step, entries);
     for (std::int64_t i = 0; i * input_run < inputs; ++i) {
       CopyFromLanes(sums.get() + i * planes, input_run, dx + i * step);
     }
@@ -324,12 +340,12 @@ void ScatterElements(const ScatterPlan& plan, const T* dy, T* dx, std::int64_t p
     for (std::int64_t i = 0; i * input_run < inputs; ++i) {
       std::fill_n(dx + i * step, input_run, T{0});
     }
-    ScatterLanes(plan, dy, step, dx, step, planes, step, position);
+    ScatterLanes(plan, dy, step, dx, step, planes, step, entries);
   }
 }
 
-/** For large windows, where gathering would look at too many of them, for bins
- * and for positions in the plane. */
+/** For large windows, where gathering would look at too many of them, for bins and for positions
+ * in the plane. */
 template <typename T>
 void ScatterOf(const Pooling& p, Span items) {
   const Geometry& g = p.geometry;
@@ -347,14 +363,10 @@ void ScatterOf(const Pooling& p, Span items) {
     T* dx = static_cast<T*>(p.output) + plane * g.input_plane() + first;
     if (compact) {
       const auto* mask = static_cast<const std::uint8_t*>(p.mask) + from;
-      const std::int64_t* offset = offsets.data();
-      ScatterElements(plan, dy, dx, planes, [=](std::int64_t i, std::int64_t start) {
-        return mask[i] == FPOOL_MASK_NONE_COMPACT ? std::int64_t{-1} : start + offset[mask[i]];
-      });
+      ScatterElements(plan, dy, dx, planes, CompactEntries{mask, offsets.data()});
     } else {
       const auto* mask = static_cast<const std::int32_t*>(p.mask) + from;
-      ScatterElements(plan, dy, dx, planes,
-                      [=](std::int64_t i, std::int64_t) { return std::int64_t{mask[i]}; });
+      ScatterElements(plan, dy, dx, planes, FlatEntries{mask});
     }
   }
 }

@@ -15,7 +15,7 @@ namespace {
 // Planes that one work item takes of a planar image: neighbouring windows often add to the same
 // element, each addition waiting for the one before it; several planes in turn have as many such
 // chains at a time.
-constexpr std::int64_t kPlanes = 4;
+constexpr std::int64_t kPlanes = 8;
 
 // Channels that one takes of an interleaved image: a cache line of f32 gradients.
 constexpr std::int64_t kChannels = 16;
