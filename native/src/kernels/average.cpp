@@ -352,7 +352,7 @@ using SumTypes =
     ElementTypes<float, double, hwy::float16_t, hwy::bfloat16_t, std::int8_t, std::uint8_t>;
 
 void Blocks(const Pooling& p, Span items) {
-  SumTypes::with(p, [&]<typename T>() { BlocksOf<T>(p, items); });
+  CommonTypes::with(p, [&]<typename T>() { BlocksOf<T>(p, items); });
 }
 void Sliding(const Pooling& p, Span items) {
   CommonTypes::with(p, [&]<typename T>() { SlidingOf<T>(p, items); });
@@ -404,11 +404,13 @@ bool accepts_plane(const Pooling& p) { return accepts_sums(p) && PlaneAccept(p);
 
 bool accepts_channels(const Pooling& p) { return accepts_sums(p) && PositionsAccept(p); }
 
-bool accepts_blocks(const Pooling& p) { return accepts_sums(p) && BlocksAccept(p); }
+bool accepts_blocks(const Pooling& p) {
+  return CommonTypes::has(p) && accepts_sums(p) && BlocksAccept(p);
+}
 
 std::int64_t block_items(const Pooling& p) {
   std::int64_t items = 0;
-  SumTypes::with(p, [&]<typename T>() { items = BlockItems<SumOf<T>>(p); });
+  CommonTypes::with(p, [&]<typename T>() { items = BlockItems<SumOf<T>>(p); });
   return items;
 }
 

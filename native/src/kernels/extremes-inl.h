@@ -544,9 +544,9 @@ std::vector<Kernel> kernels() {
   if constexpr (X::kOwnKernels) {
     kernels.push_back({"sliding", accepts_sliding<X>, sliding_items<X>,
                        FEATUREPOOL_TIERED(extremes::Sliding<X>)});
+    kernels.push_back(
+        {"blocks", accepts_blocks<X>, block_items<X>, FEATUREPOOL_TIERED(extremes::Blocks<X>)});
   }
-  kernels.push_back(
-      {"blocks", accepts_blocks<X>, block_items<X>, FEATUREPOOL_TIERED(extremes::Blocks<X>)});
   kernels.push_back(
       {"rows", accepts_rows<X>, OutputRowItems, FEATUREPOOL_TIERED(extremes::Rows<X>)});
   if constexpr (X::kOwnKernels) {
