@@ -14,9 +14,13 @@
 #include <string>
 
 #include "cell.hpp"
+#include "composed.hpp"
 #include "dispatch/dispatch.hpp"
 #include "limit.h"
 #include "matrix.hpp"
+#if defined(FEATUREPOOL_XNNPACK)
+#include "xnn_pooling.hpp"
+#endif
 
 namespace featurepool::bench {
 namespace {
@@ -60,6 +64,27 @@ void run_cell(benchmark::State& state, const Call& call, const std::string& kern
   dispatch::use_kernel("");
 }
 
+void run_composed(benchmark::State& state, const Composed& call) {
+  for (auto _ : state) call.run();
+  state.SetBytesProcessed(state.iterations() * (call.read_bytes + call.write_bytes));
+}
+
+#if defined(FEATUREPOOL_XNNPACK)
+/** Not timed unless it computes what Featurepool does. */
+void run_xnnpack(benchmark::State& state, const Call& call, int threads) {
+  Cell cell(call);
+  cell.run();
+  XnnPooling peer(call, threads);
+  peer.run(cell.x().data());
+  if (!peer.agrees(cell.y().data())) {
+    state.SkipWithError("the result differs from Featurepool's");
+    return;
+  }
+  for (auto _ : state) peer.run_again();
+  state.SetBytesProcessed(state.iterations() * (call.read_bytes() + call.write_bytes()));
+}
+#endif
+
 void run_limit(benchmark::State& state, const Call& call, bool streaming, int threads) {
   const std::int64_t writes = call.global ? 0 : call.write_bytes();
   const Buffer in(call.read_bytes());
@@ -94,10 +119,15 @@ void register_overhead() {
 }
 
 void register_row(const Row& row, const Options& options) {
+  if (const std::optional<ComposedMaker> composed = composed_of(row)) {
+    benchmark::RegisterBenchmark(row.id.c_str(), [make = *composed](benchmark::State& state) {
+      run_composed(state, make());
+    })->UseRealTime();
+    return;
+  }
   const std::optional<Call> found = call_of(row);
   if (!found) {
-    std::cerr << row.id << ": " << row.op << ' ' << row.direction
-              << " is no pooling over one window; it is measured from Java only\n";
+    std::cerr << row.id << ": there is no " << row.op << ' ' << row.direction << '\n';
     return;
   }
   const Call call = *found;
@@ -116,6 +146,12 @@ void register_row(const Row& row, const Options& options) {
     }
   }
   const int threads = options.threads;
+#if defined(FEATUREPOOL_XNNPACK)
+  if (XnnPooling::has(call)) {
+    add("/xnnpack",
+        [call, threads](benchmark::State& state) { run_xnnpack(state, call, threads); });
+  }
+#endif
   add("/limit:plain",
       [call, threads](benchmark::State& state) { run_limit(state, call, false, threads); });
   if (!call.global) {

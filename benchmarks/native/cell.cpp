@@ -15,10 +15,6 @@ namespace {
 // The most taps that a one-byte mask can tell apart.
 constexpr std::int64_t kCompactTaps = 255;
 
-void require(fpool_status status) {
-  if (status != FPOOL_OK) throw std::runtime_error(fpool_last_error());
-}
-
 std::optional<Operation> operation_of(const Row& row) {
   const bool backward = row.direction == "backward";
   if (row.op == "max") return backward ? Operation::route_backward : Operation::max_forward;
@@ -27,20 +23,6 @@ std::optional<Operation> operation_of(const Row& row) {
   if (row.op == "stochastic" && !backward) return Operation::stochastic_forward;
   if (row.op != "avg" && row.op != "global_avg") return std::nullopt;
   return backward ? Operation::avg_backward : Operation::avg_forward;
-}
-
-fpool_tensor tensor(std::int32_t dtype, std::int32_t layout, std::int32_t rank,
-                    const std::int64_t* extents) {
-  fpool_tensor result{};
-  result.dtype = dtype;
-  result.layout = layout;
-  result.spatial_rank = rank;
-  result.byte_size = dtype_size(dtype);
-  for (std::int32_t i = 0; i < 2 + rank; ++i) {
-    result.extents[i] = extents[i];
-    result.byte_size *= extents[i];
-  }
-  return result;
 }
 
 fpool_window window_of(const Row& row, std::int32_t rank, bool global) {
@@ -60,7 +42,27 @@ fpool_window window_of(const Row& row, std::int32_t rank, bool global) {
   return window;
 }
 
-void fill(const Buffer& buffer, const fpool_tensor& tensor, float least = -1) {
+}  // namespace
+
+void require(fpool_status status) {
+  if (status != FPOOL_OK) throw std::runtime_error(fpool_last_error());
+}
+
+fpool_tensor tensor_of(std::int32_t dtype, std::int32_t layout,
+                       std::span<const std::int64_t> extents) {
+  fpool_tensor result{};
+  result.dtype = dtype;
+  result.layout = layout;
+  result.spatial_rank = static_cast<std::int32_t>(extents.size()) - 2;
+  result.byte_size = dtype_size(dtype);
+  for (std::size_t i = 0; i < extents.size(); ++i) {
+    result.extents[i] = extents[i];
+    result.byte_size *= extents[i];
+  }
+  return result;
+}
+
+void fill(const Buffer& buffer, const fpool_tensor& tensor, float least) {
   std::mt19937 random(1);  // the same numbers in every run
   if (tensor.dtype == FPOOL_F32) {
     auto* const values = static_cast<float*>(buffer.data());
@@ -71,8 +73,6 @@ void fill(const Buffer& buffer, const fpool_tensor& tensor, float least = -1) {
     std::generate_n(values, tensor.byte_size, [&] { return static_cast<std::uint8_t>(random()); });
   }
 }
-
-}  // namespace
 
 std::int64_t Call::read_bytes() const {
   switch (operation) {
@@ -113,15 +113,16 @@ std::optional<Call> call_of(const Row& row) {
   std::int64_t extents[5] = {row.n, row.c};
   std::copy(row.spatial.end() - rank, row.spatial.end(), extents + 2);
   const std::int32_t layout = row.interleaved ? FPOOL_INTERLEAVED : FPOOL_PLANAR;
-  call.x = tensor(row.u8 ? FPOOL_U8 : FPOOL_F32, layout, rank, extents);
+  const std::span<const std::int64_t> shape(extents, static_cast<std::size_t>(2 + rank));
+  call.x = tensor_of(row.u8 ? FPOOL_U8 : FPOOL_F32, layout, shape);
   if (fpool_output_extents(&call.x, &call.window, extents) != FPOOL_OK) {
     throw std::invalid_argument("cell " + row.id + ": " + fpool_last_error());
   }
-  call.y = tensor(call.x.dtype, layout, rank, extents);
+  call.y = tensor_of(call.x.dtype, layout, shape);
   if (call.with_mask) {
     std::int64_t taps = 1;
     for (int i = 0; i < rank; ++i) taps *= call.window.kernel[i];
-    call.mask = tensor(taps <= kCompactTaps ? FPOOL_U8 : FPOOL_I32, layout, rank, extents);
+    call.mask = tensor_of(taps <= kCompactTaps ? FPOOL_U8 : FPOOL_I32, layout, shape);
   }
   return call;
 }
@@ -153,7 +154,7 @@ Cell::Cell(const Call& call)
     require(fpool_max_forward(&call_.x, x_.data(), &call_.window, &call_.y, y_.data(), &call_.mask,
                               mask_.data()));
   }
-  fill(y_, call_.y);
+  fill(y_, call_.y, -1.0f);
 }
 
 void Cell::run() {

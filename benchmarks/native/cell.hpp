@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -50,6 +51,16 @@ class Buffer {
   std::unique_ptr<void, Free> data_;
 };
 
+/** @throws std::runtime_error with the library's message if a call was refused */
+void require(fpool_status status);
+
+/** A dense tensor of extents N, C and the spatial ones. */
+fpool_tensor tensor_of(std::int32_t dtype, std::int32_t layout,
+                       std::span<const std::int64_t> extents);
+
+/** Fills a tensor's memory with random numbers from `least` (bytes: 0) on, the same every time. */
+void fill(const Buffer& buffer, const fpool_tensor& tensor, float least = -1);
+
 /** A call and its buffers: random input, and the mask of it where the call reads one. */
 class Cell {
  public:
@@ -57,6 +68,9 @@ class Cell {
 
   /** One call through the C ABI. @throws std::runtime_error with the message of a refusal */
   void run();
+
+  const Buffer& x() const { return x_; }
+  const Buffer& y() const { return y_; }
 
  private:
   Call call_;

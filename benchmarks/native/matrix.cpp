@@ -56,14 +56,21 @@ class Fields {
   }
 
   /** "2x2" as {2, 2}; empty if it is not of that form. */
-  std::vector<std::int64_t> extents(const std::string& column) const {
+  std::vector<std::int64_t> extents(const std::string& column, char separator = 'x') const {
     std::vector<std::int64_t> extents;
-    for (const std::string& part : split(text(column), 'x')) {
+    for (const std::string& part : split(text(column), separator)) {
       std::int64_t value = 0;
       if (!parse(part, value)) return {};
       extents.push_back(value);
     }
     return extents;
+  }
+
+  /** "K=64" as 64; 0 if it is not of that form. */
+  std::int64_t clusters(const std::string& column) const {
+    std::int64_t value = 0;
+    const bool any = text(column).starts_with("K=") && parse(text(column).substr(2), value);
+    return any ? value : 0;
   }
 
  private:
@@ -95,6 +102,8 @@ Row parse_row(const Fields& fields) {
   row.kernel = fields.extents("kernel");
   row.stride = fields.extents("stride");
   row.pad = fields.extents("pad");
+  row.levels = fields.extents("kernel", ';');
+  row.clusters = fields.clusters("kernel");
   return row;
 }
 

@@ -26,6 +26,8 @@ struct Row {
   std::vector<std::int64_t> kernel;
   std::vector<std::int64_t> stride;
   std::vector<std::int64_t> pad;
+  std::vector<std::int64_t> levels;  ///< of a kernel like "5;9;13"
+  std::int64_t clusters = 0;         ///< of a kernel like "K=64"
 };
 
 /**

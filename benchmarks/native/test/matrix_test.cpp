@@ -46,6 +46,9 @@ TEST(Matrix, LeavesWhatIsNoWindowEmpty) {
   EXPECT_TRUE(row.kernel.empty());
   EXPECT_TRUE(row.pad.empty());
   EXPECT_EQ(row.stride.size(), 2U);
+  EXPECT_EQ(row.levels, (std::vector<std::int64_t>{5, 9, 13}));
+  EXPECT_EQ(row.clusters, 0);
+  EXPECT_EQ(read("a,netvlad,forward,nchw,f32,1,2,1,3,4,K=64,,,x\n").at(0).clusters, 64);
 }
 
 TEST(Matrix, SaysWhatIsWrong) {

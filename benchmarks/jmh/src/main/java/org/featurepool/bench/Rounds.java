@@ -5,6 +5,7 @@ import java.lang.management.ManagementFactory;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.locks.LockSupport;
 
 /**
  * Times runs against each other: in every round each is timed once, over as many repetitions as
@@ -17,6 +18,10 @@ import java.util.List;
  */
 record Rounds(int rounds, long sampleNanos, long turnNanos, long slowNanos) {
   private static final long MILLISECOND = 1_000_000;
+
+  /** For that long threads of whoever ran before may spin, waiting for more to do. */
+  private static final long SETTLING = 3 * MILLISECOND;
+
   private static final int LEAST_TURNS = 2;
   private static final int MOST_TURNS = 10;
 
@@ -111,6 +116,8 @@ record Rounds(int rounds, long sampleNanos, long turnNanos, long slowNanos) {
       if (samples.length < rounds) {
         return; // slow: the estimate is its sample
       }
+      LockSupport.parkNanos(SETTLING);
+      run.run();
       long start = System.nanoTime();
       for (long i = 0; i < repetitions; i++) {
         run.run();

@@ -223,6 +223,8 @@ final class Targets {
                 isMaxOrAverage(pooling)
                     && pooling.dtype() == DType.F32
                     && pooling.input().layout() == layout);
+    // A cell that is there to be held against one peer has no best one.
+    cells = cells.stream().filter(outcome -> outcome.cell().against().isEmpty()).toList();
     each(target, cells, this::overBestPeer, each);
     double[] logs =
         cells.stream()
@@ -247,7 +249,7 @@ final class Targets {
                   && isMaxOrAverage(pooling)
                   && pooling.dtype() == DType.F32);
       long bytes = bytes(outcome.task());
-      if (moves && bytes > MEGABYTE) {
+      if (moves && bytes > MEGABYTE && outcome.cell().against().isEmpty()) {
         each(3, List.of(outcome), this::partOfLimit, bytes > caches.last() ? 0.85 : 0.6);
       }
     }
