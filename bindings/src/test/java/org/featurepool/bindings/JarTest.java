@@ -22,6 +22,14 @@ class JarTest {
   private static final Path JAR = Path.of(System.getProperty("featurepool.bindings.jar"));
   private static final long MAX_SIZE = 3L * 1024 * 1024;
   private static final Pattern NEEDED = Pattern.compile("\\(NEEDED\\).*\\[(.*)]");
+  private static final Pattern GLIBC_VERSION = Pattern.compile("\\(GLIBC_2\\.(\\d+)[.\\d]*\\)");
+
+  /**
+   * The second number of the glibc that the library makes do with, 2.35: of Debian 12 and Ubuntu
+   * 22.04, whose compilers' runtime asks for no less.
+   */
+  private static final int LEAST_GLIBC = 35;
+
   private static final Set<String> GLIBC =
       Set.of("libc.so.6", "libm.so.6", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1");
 
@@ -56,6 +64,18 @@ class JarTest {
     assertTrue(needed.contains("libc.so.6"), needed::toString);
     needed.removeAll(GLIBC);
     assertEquals(Set.of(), needed);
+  }
+
+  @Test
+  void itsLibraryNeedsNoNewerGlibcThanStated() {
+    int newest =
+        GLIBC_VERSION
+            .matcher(Tools.require("objdump", "-T", library.toString()).output())
+            .results()
+            .mapToInt(match -> Integer.parseInt(match.group(1)))
+            .max()
+            .orElseThrow();
+    assertTrue(newest <= LEAST_GLIBC, () -> "it needs glibc 2." + newest);
   }
 
   @Test
