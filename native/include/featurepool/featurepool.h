@@ -329,7 +329,7 @@ FPOOL_API int64_t fpool_sizeof_spp_block(void);
 FPOOL_API const char* fpool_last_error(void);
 
 /**
- * @return the instruction-set tier in use ("SSE4", "AVX2", "AVX3", "NEON", "SVE2" ...): the best
+ * @return the instruction-set tier in use ("SSE4", "AVX2", "AVX3", "NEON"): the best
  * that the processor has, capped by FEATUREPOOL_MAX_ISA. NULL, with a message, when that variable
  *         names none of the library's tiers.
  */

@@ -207,7 +207,7 @@ std::int64_t levels_items(const Pyramid& p) { return p.batch() * items_per_image
 
 std::span<const KernelOf<Pyramid>> pyramid_backward_kernels() {
   static const KernelOf<Pyramid> kernels[] = {
-      {"levels", accepts_levels, levels_items, {Backward, Backward, Backward, Backward, Backward}}};
+      {"levels", accepts_levels, levels_items, dispatch::in_every_tier(Backward)}};
   return kernels;
 }
 

@@ -1,14 +1,27 @@
 #include "dispatch/tier.hpp"
 
-#if defined(__aarch64__)
-#include <asm/hwcap.h>
-#include <sys/auxv.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
 #endif
 
 namespace featurepool::dispatch {
+namespace {
+
+#if defined(__x86_64__)
+/** What __builtin_cpu_supports() does not know in every compiler. */
+bool has_f16c() {
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+}
+#endif
+
+}  // namespace
 
 const char* tier_name(Tier tier) {
-  static constexpr const char* names[kTiers] = {"SSE4", "AVX2", "AVX3", "NEON", "SVE2"};
+  static constexpr const char* names[kTiers] = {"SSE4", "AVX2", "AVX3", "NEON"};
   return names[tier];
 }
 
@@ -16,8 +29,7 @@ bool has_tier(Tier tier) {
 #if defined(__x86_64__)
   // The features of the attributes that Highway compiles each tier with.
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                    __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
-                    __builtin_cpu_supports("f16c");
+                    __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") && has_f16c();
   switch (tier) {
     case kSse4:
       return true;
@@ -33,14 +45,7 @@ bool has_tier(Tier tier) {
       return false;
   }
 #elif defined(__aarch64__)
-  switch (tier) {
-    case kNeon:
-      return true;
-    case kSve2:
-      return (getauxval(AT_HWCAP2) & HWCAP2_SVE2) != 0;
-    default:
-      return false;
-  }
+  return tier == kNeon;
 #else
 #error "Featurepool has no instruction-set tier for this processor architecture"
 #endif

@@ -10,17 +10,25 @@
  */
 namespace featurepool::dispatch {
 
-enum Tier : std::size_t { kSse4, kAvx2, kAvx3, kNeon, kSve2, kTiers };
+enum Tier : std::size_t { kSse4, kAvx2, kAvx3, kNeon, kTiers };
 
 /** One function pointer per tier; null where the tier is not of this processor architecture. */
 template <typename Function>
 using Tiered = std::array<Function*, kTiers>;
 
+/** The table of a function that is compiled once, for the least tier. */
+template <typename Function>
+constexpr Tiered<Function> in_every_tier(Function* function) {
+  Tiered<Function> table{};
+  table.fill(function);
+  return table;
+}
+
 /** The table of a function that Highway compiled for every tier; only inside `#if HWY_ONCE`. */
 #define FEATUREPOOL_TIERED(FUNCTION)                                                 \
   {                                                                                  \
     HWY_CHOOSE_SSE4(FUNCTION), HWY_CHOOSE_AVX2(FUNCTION), HWY_CHOOSE_AVX3(FUNCTION), \
-        HWY_CHOOSE_NEON(FUNCTION), HWY_CHOOSE_SVE2(FUNCTION)                         \
+        HWY_CHOOSE_NEON(FUNCTION)                                                    \
   }
 
 const char* tier_name(Tier tier);

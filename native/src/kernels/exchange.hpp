@@ -61,7 +61,7 @@ constexpr Slots merge(const Slots& a, const Slots& b, std::vector<Exchange>& exc
 
 /** Drops what no result depends on. */
 constexpr void prune(Network& network, std::size_t slots) {
-  std::vector<bool> needed(slots, false);
+  std::vector<char> needed(slots, 0);
   for (const std::uint16_t slot : network.results) needed[slot] = true;
   std::vector<Exchange> kept;
   for (std::size_t i = network.exchanges.size(); i-- > 0;) {

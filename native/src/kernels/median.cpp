@@ -871,10 +871,7 @@ std::span<const Kernel> median_forward_kernels() {
       {"turned", accepts_turned, turned_items, FEATUREPOOL_TIERED(median_pooling::MedianTurned)},
       {"interleaved_taps", accepts_interleaved_taps, InterleavedOutputItems,
        FEATUREPOOL_TIERED(median_pooling::MedianInterleavedTaps)},
-      {"histogram",
-       accepts_histogram,
-       histogram_items,
-       {HistogramRows, HistogramRows, HistogramRows, HistogramRows, HistogramRows}},
+      {"histogram", accepts_histogram, histogram_items, dispatch::in_every_tier(HistogramRows)},
   };
   return kernels;
 }

@@ -706,14 +706,8 @@ std::span<const KernelOf<RegionPooling>> region_sum_backward_kernels() {
 
 std::span<const KernelOf<RegionPooling>> region_route_backward_kernels() {
   static const KernelOf<RegionPooling> kernels[] = {
-      {"planes",
-       accepts_planar,
-       plane_items,
-       {RoutePlanes, RoutePlanes, RoutePlanes, RoutePlanes, RoutePlanes}},
-      {"channels",
-       accepts_interleaved,
-       routed_block_items,
-       {RouteBlocks, RouteBlocks, RouteBlocks, RouteBlocks, RouteBlocks}},
+      {"planes", accepts_planar, plane_items, dispatch::in_every_tier(RoutePlanes)},
+      {"channels", accepts_interleaved, routed_block_items, dispatch::in_every_tier(RouteBlocks)},
   };
   return kernels;
 }

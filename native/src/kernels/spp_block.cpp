@@ -385,20 +385,14 @@ std::int64_t fused_items(const SppBlock& b) { return SppTiles(b).items(b); }
 std::span<const KernelOf<SppBlock>> spp_block_forward_kernels() {
   static const KernelOf<SppBlock> kernels[] = {
       {"fused", accepts_fused, fused_items, FEATUREPOOL_TIERED(spp_block::Fused)},
-      {"separate",
-       accepts_separate,
-       separate_items,
-       {SeparatePools, SeparatePools, SeparatePools, SeparatePools, SeparatePools}},
+      {"separate", accepts_separate, separate_items, dispatch::in_every_tier(SeparatePools)},
   };
   return kernels;
 }
 
 std::span<const KernelOf<SppBlock>> spp_block_backward_kernels() {
   static const KernelOf<SppBlock> kernels[] = {
-      {"scatter",
-       accepts_spp_scatter,
-       spp_scatter_items,
-       {SppScatter, SppScatter, SppScatter, SppScatter, SppScatter}},
+      {"scatter", accepts_spp_scatter, spp_scatter_items, dispatch::in_every_tier(SppScatter)},
   };
   return kernels;
 }

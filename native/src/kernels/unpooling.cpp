@@ -115,14 +115,14 @@ void Fetch(const Unpooling& call, Span items) {
 
 std::span<const KernelOf<Unpooling>> max_unpool_forward_kernels() {
   static const KernelOf<Unpooling> kernels[] = {
-      {"place", accepts, item_count, {Place, Place, Place, Place, Place}},
+      {"place", accepts, item_count, dispatch::in_every_tier(Place)},
   };
   return kernels;
 }
 
 std::span<const KernelOf<Unpooling>> max_unpool_backward_kernels() {
   static const KernelOf<Unpooling> kernels[] = {
-      {"fetch", accepts, item_count, {Fetch, Fetch, Fetch, Fetch, Fetch}},
+      {"fetch", accepts, item_count, dispatch::in_every_tier(Fetch)},
   };
   return kernels;
 }

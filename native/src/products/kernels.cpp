@@ -11,12 +11,11 @@ namespace products {
 #if defined(__x86_64__)
 #define FEATUREPOOL_TIERS(X) X(sse4) X(avx2) X(avx3)
 #define FEATUREPOOL_TABLE(op) \
-  { sse4::op, avx2::op, avx3::op, nullptr, nullptr }
+  { sse4::op, avx2::op, avx3::op, nullptr }
 #else
 #define FEATUREPOOL_TIERS(X) X(neon)
-// Eigen has no products for scalable vectors; every processor with SVE2 has NEON.
 #define FEATUREPOOL_TABLE(op) \
-  { nullptr, nullptr, nullptr, neon::op, neon::op }
+  { nullptr, nullptr, nullptr, neon::op }
 #endif
 
 #define FEATUREPOOL_DECLARE(tier)                          \
