@@ -12,6 +12,7 @@
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <string>
 #include <thread>
 #include <unsupported/Eigen/CXX11/ThreadPool>
@@ -177,8 +178,10 @@ void parallel_for(std::int64_t items, int threads, const std::function<void(Span
   const auto loop =
       std::make_shared<Loop>(items, std::min(items, threads * kRangesPerThread), body);
   const auto helpers = static_cast<int>(std::min<std::int64_t>(threads - 1, items - 1));
-  for (int i = 0; i < helpers; ++i) {
-    workers->Schedule([loop] { loop->work(); });
+  try {
+    for (int i = 0; i < helpers; ++i) workers->Schedule([loop] { loop->work(); });
+  } catch (const std::bad_alloc&) {
+    // Fewer helpers, then. To leave would take the body away from those that have begun.
   }
   loop->work();
   loop->wait();

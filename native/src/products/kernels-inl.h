@@ -52,19 +52,26 @@ class Packing : public Eigen::internal::level3_blocking<T, T> {
     this->m_kc = depth;
     Eigen::internal::computeProductBlockingSizes<T, T>(this->m_kc, this->m_mc, this->m_nc,
                                                        Eigen::Index{1});
-    if (left_.size() < this->m_mc * this->m_kc) left_.resize(this->m_mc * this->m_kc);
-    if (right_.size() < this->m_nc * this->m_kc) right_.resize(this->m_nc * this->m_kc);
+    grow(left_, this->m_mc * this->m_kc);
+    grow(right_, this->m_nc * this->m_kc);
     this->m_blockA = left_.data();
     this->m_blockB = right_.data();
   }
 
   /** Room for so many columns at once, which symmetric products ask for. */
   void keep_columns(std::int64_t columns) {
-    if (right_.size() < columns * this->m_kc) right_.resize(columns * this->m_kc);
+    grow(right_, columns * this->m_kc);
     this->m_blockB = right_.data();
   }
 
  private:
+  static void grow(Line<T>& line, std::int64_t size) {
+    if (line.size() >= size) return;
+    // Eigen frees before it allocates, and forgets that it did when that fails: nothing to free.
+    line.resize(0);
+    line.resize(size);
+  }
+
   Line<T> left_;
   Line<T> right_;
 };
