@@ -147,29 +147,63 @@ HWY_NOINLINE int ReduceRows(const typename R::Element* const* rows, std::int64_t
   }
 }
 
+/** A step of CombineRow(): `n` elements, of which whole vectors are loaded if kWhole. */
+template <class R, bool kTail, bool kWhole>
+HWY_INLINE void CombineVector(const typename R::Lane* sum, const typename R::Element* row,
+                              std::int64_t n, typename R::Lane* line, const typename R::Lane* tail,
+                              typename R::Lane* result, hn::Vec<typename R::D>& seen,
+                              hn::Vec<hn::RebindToSigned<typename R::D>>& least) {
+  const typename R::D d;
+  const auto v = kWhole ? R::Load(d, row) : R::LoadPart(d, row, n);
+  if constexpr (R::kWatched) {
+    seen = hn::Add(seen, v);
+    least = hn::Min(least, R::Bits(d, v));
+  } else {
+    (void)seen;
+    (void)least;
+  }
+  const auto value = R::Combine(hn::LoadU(d, sum), v);
+  hn::StoreU(value, d, line);
+  if constexpr (kTail) hn::StoreU(R::Combine(hn::LoadU(d, tail), value), d, result);
+}
+
+/** line = `sum` (may be `line`) combined with a row and, if kTail, result = `tail` combined with
+ * that; returns what the row may hold. */
+template <class R, bool kTail>
+HWY_NOINLINE int CombineRows(const typename R::Lane* sum, const typename R::Element* row,
+                             std::int64_t size, typename R::Lane* line,
+                             const typename R::Lane* tail, typename R::Lane* result) {
+  const typename R::D d;
+  const std::int64_t lanes = LaneCount(d);
+  // Two of each: a single chain of additions would be slower than the loads.
+  auto seen = hn::Zero(d);
+  auto seen1 = hn::Zero(d);
+  auto least = hn::Zero(hn::RebindToSigned<typename R::D>());
+  std::int64_t x = 0;
+  for (; x + 2 * lanes <= size; x += 2 * lanes) {
+    const std::int64_t high = x + lanes;
+    CombineVector<R, kTail, true>(sum + x, row + x, lanes, line + x, tail + x, result + x, seen,
+                                  least);
+    CombineVector<R, kTail, true>(sum + high, row + high, lanes, line + high, tail + high,
+                                  result + high, seen1, least);
+  }
+  for (; x < size; x += lanes) {
+    // The last vector overlaps its neighbour; not in a sum, which would take elements twice.
+    if (R::kIdempotent && size >= lanes) x = std::min(x, size - lanes);
+    CombineVector<R, kTail, false>(sum + x, row + x, size - x, line + x, tail + x, result + x, seen,
+                                   least);
+  }
+  if constexpr (R::kWatched) return Findings(d, hn::Add(seen, seen1), least);
+  return 0;
+}
+
 /** line = `sum` (null: none yet; may be `line`) combined with a row; returns what the row may hold.
  */
 template <class R>
-HWY_NOINLINE int CombineRow(const typename R::Lane* sum, const typename R::Element* row,
-                            std::int64_t size, typename R::Lane* line) {
+HWY_INLINE int CombineRow(const typename R::Lane* sum, const typename R::Element* row,
+                          std::int64_t size, typename R::Lane* line) {
   if (sum == nullptr) return ReduceRowsOf<R, 1>(&row, 1, size, line);
-  const typename R::D d;
-  const hn::RebindToSigned<typename R::D> di;
-  const std::int64_t lanes = LaneCount(d);
-  auto seen = hn::Zero(d);
-  auto least = hn::Zero(di);
-  for (std::int64_t x = 0; x < size; x += lanes) {
-    // The last vector overlaps its neighbour; not in a sum, which would take elements twice.
-    if (R::kIdempotent && size >= lanes) x = std::min(x, size - lanes);
-    const auto v = R::LoadPart(d, row + x, size - x);
-    if constexpr (R::kWatched) {
-      seen = hn::Add(seen, v);
-      least = hn::Min(least, R::Bits(d, v));
-    }
-    hn::StoreU(R::Combine(hn::LoadU(d, sum + x), v), d, line + x);
-  }
-  if constexpr (R::kWatched) return Findings(d, seen, least);
-  return 0;
+  return CombineRows<R, false>(sum, row, size, line, sum, line);
 }
 
 /**
@@ -298,6 +332,20 @@ struct OffsetLoad {
 // From this many taps on, doubling beats taking them one by one.
 constexpr std::int64_t kLeastDoubling = 6;
 
+// Taps of a pass over a line: fewer passes store less.
+constexpr std::int64_t kPassTaps = 4;
+
+/** line[i] = combination of kPassTaps elements `step` apart, for i in [0, size), in place. */
+template <class R>
+HWY_NOINLINE void WidenWindows(typename R::Lane* line, std::int64_t size, std::int64_t step) {
+  const typename R::D d;
+  for (std::int64_t i = 0; i < size; i += LaneCount(d)) {
+    const auto a = R::Combine(hn::LoadU(d, line + i), hn::LoadU(d, line + i + step));
+    const auto b = R::Combine(hn::LoadU(d, line + i + 2 * step), hn::LoadU(d, line + i + 3 * step));
+    hn::StoreU(R::Combine(a, b), d, line + i);
+  }
+}
+
 /**
  * Combines windows of `kernel` taps, `dilation` apart, at stride 1 over a line, in place, in about
  * log2(kernel) passes: result[i] covers line[i], line[i + dilation], ... . `line` is consumed and
@@ -392,7 +440,15 @@ class Horizontal {
         pitch_(axis.stride == 1 ? 0 : (length_ + axis.stride - 1) / axis.stride + kPitchSlack),
         line_(length_),
         spare_(axis.stride == 1 ? length_ : pitch_ * axis.stride) {
-    if (doubling_) return;
+    if (doubling_) {
+      if (!R::kIdempotent) return;
+      while (axis.kernel > kPassTaps * width_) width_ *= kPassTaps;
+      // The last two may overlap: a tap may well be taken twice.
+      for (std::int64_t t = 0; t < axis.kernel; t += width_) {
+        offsets_.push_back(std::min(t, axis.kernel - width_) * axis.dilation);
+      }
+      return;
+    }
     for (std::int64_t t = 0; t < axis.kernel; ++t) {
       const std::int64_t at = t * axis.dilation;
       offsets_.push_back(axis.stride == 1 ? at : at % axis.stride * pitch_ + at / axis.stride);
@@ -412,11 +468,15 @@ class Horizontal {
     const typename R::D d;
     const std::int64_t size = columns.outputs.size();
     if (axis_.stride == 1) columns.Pad(line_.get(), R::Identity());
-    if (doubling_) {
+    if (doubling_ && !R::kIdempotent) {
       const Lane* result =
           SlideByDoubling<R>(line_.get(), spare_.get(), size, axis_.kernel, axis_.dilation);
       WriteRow(d, finish, size, LineLoad<R>{result}, row);
       return;
+    }
+    for (std::int64_t width = 1; width < width_; width *= kPassTaps) {
+      const std::int64_t behind = (axis_.kernel - kPassTaps * width) * axis_.dilation;
+      WidenWindows<R>(line_.get(), size + behind, width * axis_.dilation);
     }
     const Lane* source = line_.get();
     if (axis_.stride > 1) {
@@ -424,15 +484,19 @@ class Horizontal {
       source = spare_.get();
     }
     const std::int64_t* offsets = offsets_.data();
-    switch (axis_.kernel) {
+    const auto taps = static_cast<std::int64_t>(offsets_.size());
+    switch (taps) {
       case 2:
         WriteRow(d, finish, size, OffsetWindow<R, 2>{source, offsets, 2}, row);
         return;
       case 3:
         WriteRow(d, finish, size, OffsetWindow<R, 3>{source, offsets, 3}, row);
         return;
+      case 4:
+        WriteRow(d, finish, size, OffsetWindow<R, 4>{source, offsets, 4}, row);
+        return;
       default:
-        WriteRow(d, finish, size, OffsetWindow<R, 0>{source, offsets, axis_.kernel}, row);
+        WriteRow(d, finish, size, OffsetWindow<R, 0>{source, offsets, taps}, row);
     }
   }
 
@@ -442,6 +506,7 @@ class Horizontal {
   Axis axis_;
   std::int64_t length_;
   bool doubling_;
+  std::int64_t width_ = 1;  ///< taps that are in each element before the last pass
   std::int64_t pitch_;
   Line<Lane> line_;
   Line<Lane> spare_;
@@ -664,10 +729,23 @@ HWY_INLINE void ForwardSliding(const Pooling& p, Span items, Finish finish, cons
     const Lane* head = nullptr;
     std::int64_t next = block + kernel;
     for (std::int64_t o = first_row; o < end_row; ++o, ++index) {
-      for (; next < o + kernel; ++next) head = combine(head, next, prefix.get());
       const Lane* tail = suffix[static_cast<std::size_t>(o - block)];
       Lane* line = horizontal.columns(columns);
-      if (head != nullptr && tail != nullptr) {
+      bool joined = false;
+      for (; next < o + kernel; ++next) {
+        const std::int64_t at = next - view.h.pad_begin;
+        joined = next + 1 == o + kernel && head != nullptr && tail != nullptr &&
+                 at < view.h.input && size > 0;
+        if (joined) {
+          findings[static_cast<std::size_t>(next - block)] =
+              CombineRows<R, true>(head, plane + at * view.w.input, size, prefix.get(), tail, line);
+        } else {
+          head = combine(head, next, prefix.get());
+        }
+      }
+      if (joined) {
+        // The prefix and the window from one pass over the row.
+      } else if (head != nullptr && tail != nullptr) {
         CombineLines<R>(tail, head, size, line);
       } else if (head != nullptr || tail != nullptr) {
         std::copy_n(head != nullptr ? head : tail, size, line);
