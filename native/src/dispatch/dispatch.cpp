@@ -142,7 +142,7 @@ const KernelOf<Call>* find_kernel(const Call& call) {
   const std::string& forced = choice().kernel;
   for (const KernelOf<Call>& kernel : kernels_of<Call>(call.operation)) {
     if (!forced.empty() && forced != kernel.name) continue;
-    if (kernel.accepts(call)) return &kernel;
+    if (kernel.run[choice().tier] != nullptr && kernel.accepts(call)) return &kernel;
   }
   return nullptr;
 }

@@ -31,6 +31,13 @@ constexpr Tiered<Function> in_every_tier(Function* function) {
         HWY_CHOOSE_NEON(FUNCTION)                                                    \
   }
 
+/**
+ * The same without SSE4, whose processors (from before 2013) make do with the kernels that take any
+ * window: a third of the library would be there for them alone.
+ */
+#define FEATUREPOOL_TIERED_ABOVE_SSE4(FUNCTION) \
+  { nullptr, HWY_CHOOSE_AVX2(FUNCTION), HWY_CHOOSE_AVX3(FUNCTION), HWY_CHOOSE_NEON(FUNCTION) }
+
 const char* tier_name(Tier tier);
 
 /** Whether this processor and the library both have a tier. */

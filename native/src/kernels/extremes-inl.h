@@ -535,30 +535,30 @@ std::vector<Kernel> kernels() {
   std::vector<Kernel> kernels;
   kernels.push_back(
       {"plane", accepts_plane<X>, PlaneItems, FEATUREPOOL_TIERED(extremes::Plane<X>)});
-  kernels.push_back(
-      {"channels", accepts_channels<X>, PositionsItems, FEATUREPOOL_TIERED(extremes::Channels<X>)});
+  kernels.push_back({"channels", accepts_channels<X>, PositionsItems,
+                     FEATUREPOOL_TIERED_ABOVE_SSE4(extremes::Channels<X>)});
   kernels.push_back({"plane_positions", accepts_plane_positions<X>, PlaneItems,
                      FEATUREPOOL_TIERED(extremes::WholePlanes<X>)});
   kernels.push_back({"channel_windows", accepts_channel_windows<X>, ChannelItems,
-                     FEATUREPOOL_TIERED(extremes::ChannelWindows<X>)});
+                     FEATUREPOOL_TIERED_ABOVE_SSE4(extremes::ChannelWindows<X>)});
   if constexpr (X::kOwnKernels) {
     kernels.push_back({"sliding", accepts_sliding<X>, sliding_items<X>,
-                       FEATUREPOOL_TIERED(extremes::Sliding<X>)});
-    kernels.push_back(
-        {"blocks", accepts_blocks<X>, block_items<X>, FEATUREPOOL_TIERED(extremes::Blocks<X>)});
+                       FEATUREPOOL_TIERED_ABOVE_SSE4(extremes::Sliding<X>)});
+    kernels.push_back({"blocks", accepts_blocks<X>, block_items<X>,
+                       FEATUREPOOL_TIERED_ABOVE_SSE4(extremes::Blocks<X>)});
   }
   kernels.push_back(
       {"rows", accepts_rows<X>, OutputRowItems, FEATUREPOOL_TIERED(extremes::Rows<X>)});
   if constexpr (X::kOwnKernels) {
     kernels.push_back({"sliding_positions", accepts_positions<X>, positions_items<X>,
-                       FEATUREPOOL_TIERED(extremes::Positions<X>)});
+                       FEATUREPOOL_TIERED_ABOVE_SSE4(extremes::Positions<X>)});
     kernels.push_back({"position_rows", accepts_row_positions<X>, row_positions_items<X>,
-                       FEATUREPOOL_TIERED(extremes::RowPositions<X>)});
+                       FEATUREPOOL_TIERED_ABOVE_SSE4(extremes::RowPositions<X>)});
   }
   kernels.push_back({"planar_taps", accepts_planar_taps<X>, planar_taps_items<X>,
                      FEATUREPOOL_TIERED(extremes::PlanarTaps<X>)});
   kernels.push_back({"channel_lines", accepts_channel_lines<X>, ChannelLineItems,
-                     FEATUREPOOL_TIERED(extremes::ChannelLines<X>)});
+                     FEATUREPOOL_TIERED_ABOVE_SSE4(extremes::ChannelLines<X>)});
   kernels.push_back({"bins", accepts_bins<X>, BinItems, FEATUREPOOL_TIERED(extremes::Bins<X>)});
   kernels.push_back({"interleaved_taps", accepts_interleaved_taps<X>, InterleavedOutputItems,
                      FEATUREPOOL_TIERED(extremes::InterleavedTaps<X>)});

@@ -865,7 +865,8 @@ std::int64_t histogram_items(const Pooling& p) {
 
 std::span<const Kernel> median_forward_kernels() {
   static const Kernel kernels[] = {
-      {"tiles", accepts_tiles, tile_items, FEATUREPOOL_TIERED(median_pooling::MedianTiles)},
+      {"tiles", accepts_tiles, tile_items,
+       FEATUREPOOL_TIERED_ABOVE_SSE4(median_pooling::MedianTiles)},
       {"counted", accepts_counted, column_items, FEATUREPOOL_TIERED(median_pooling::MedianCounted)},
       {"columns", accepts_columns, column_items, FEATUREPOOL_TIERED(median_pooling::MedianColumns)},
       {"turned", accepts_turned, turned_items, FEATUREPOOL_TIERED(median_pooling::MedianTurned)},

@@ -428,8 +428,10 @@ std::int64_t scatter_items(const Pooling& p) { return ScatterPlan(p).items(); }
 
 std::span<const Kernel> route_backward_kernels() {
   static const Kernel kernels[] = {
-      {"expand", accepts_expand, ExpandItems, FEATUREPOOL_TIERED(routing::ExpandWindows)},
-      {"gather_rows", accepts_gather_rows, GatherItems, FEATUREPOOL_TIERED(routing::GatherRows)},
+      {"expand", accepts_expand, ExpandItems,
+       FEATUREPOOL_TIERED_ABOVE_SSE4(routing::ExpandWindows)},
+      {"gather_rows", accepts_gather_rows, GatherItems,
+       FEATUREPOOL_TIERED_ABOVE_SSE4(routing::GatherRows)},
       {"gather_interleaved", accepts_gather_interleaved, InterleavedInputItems,
        FEATUREPOOL_TIERED(routing::GatherChannels)},
       {"scatter", accepts_scatter, scatter_items, FEATUREPOOL_TIERED(routing::Scatter)},
