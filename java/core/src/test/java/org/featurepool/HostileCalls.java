@@ -328,10 +328,10 @@ final class HostileCalls {
     if (chance(60)) {
       shape = shape.withLayout(random.nextBoolean() ? Layout.PLANAR : Layout.INTERLEAVED);
     }
-    long bytes = shape.elementCount() * dtype.size();
-    if (bytes > SLOT_BYTES - 3 * CANARY) {
+    if (shape.elementCount() > (SLOT_BYTES - 3 * CANARY) / Long.BYTES) {
       throw new IllegalArgumentException("larger than this program's memory");
     }
+    long bytes = shape.elementCount() * dtype.size();
     if (chance(50)) {
       MemorySegment[] elsewhere = {closed, foreign, closing};
       MemorySegment other = elsewhere[random.nextInt(elsewhere.length)];
