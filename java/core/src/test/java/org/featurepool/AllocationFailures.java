@@ -65,8 +65,6 @@ final class AllocationFailures {
       subjects.addAll(Subject.ofWindows(pool, seed));
     }
     subjects.addAll(Subject.ofOwnGeometry(Shape.nchw(2, 12, 25, 33), seed));
-    // Matrix products allocate inside Eigen, which has tests of its own.
-    subjects.removeIf(s -> s.name().startsWith("bilinear") || s.name().startsWith("NetVLAD"));
     for (Subject subject : subjects) {
       for (Layout layout : Layout.values()) {
         test.check(subject, layout, seed);

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Map;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -15,6 +16,16 @@ class AllocationFailuresTest {
 
   @Test
   void everyAllocationMayFail() throws Exception {
+    failEach(1);
+  }
+
+  @Test
+  @Tag("torture")
+  void everyAllocationOfAnyWorkerMayFail() throws Exception {
+    failEach(4);
+  }
+
+  private void failEach(int threads) throws Exception {
     Path source =
         Path.of(System.getProperty("basedir", ""), "src/test/c/failing_allocations.c")
             .toAbsolutePath();
@@ -42,10 +53,10 @@ class AllocationFailuresTest {
                 Duration.ofMinutes(5),
                 AllocationFailures.class.getName(),
                 library.toString(),
-                "1",
+                Integer.toString(threads),
                 "5");
     assertEquals(0, outcome.exit(), outcome.output());
     assertTrue(outcome.output().contains("allocations failed "), outcome.output());
-    System.out.println("failing allocations: " + outcome.output().strip());
+    System.out.println("failing allocations: " + threads + " threads: " + outcome.output().strip());
   }
 }
