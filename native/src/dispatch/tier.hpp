@@ -38,6 +38,16 @@ constexpr Tiered<Function> in_every_tier(Function* function) {
 #define FEATUREPOOL_TIERED_ABOVE_SSE4(FUNCTION) \
   { nullptr, HWY_CHOOSE_AVX2(FUNCTION), HWY_CHOOSE_AVX3(FUNCTION), HWY_CHOOSE_NEON(FUNCTION) }
 
+/**
+ * The same with the code of AVX2 where there is AVX-512: for what is rarely called or seldom faster
+ * with it, so that the library stays small.
+ */
+#define FEATUREPOOL_TIERED_UP_TO_AVX2(FUNCTION)                                      \
+  {                                                                                  \
+    HWY_CHOOSE_SSE4(FUNCTION), HWY_CHOOSE_AVX2(FUNCTION), HWY_CHOOSE_AVX2(FUNCTION), \
+        HWY_CHOOSE_NEON(FUNCTION)                                                    \
+  }
+
 const char* tier_name(Tier tier);
 
 /** Whether this processor and the library both have a tier. */

@@ -459,9 +459,9 @@ std::span<const Kernel> avg_forward_kernels() {
       {"rows", accepts_rows, OutputRowItems, FEATUREPOOL_TIERED(average_pooling::Rows)},
       {"channel_lines", accepts_channel_lines, ChannelLineItems,
        FEATUREPOOL_TIERED_ABOVE_SSE4(average_pooling::ChannelLines)},
-      {"bins", accepts_bins, BinItems, FEATUREPOOL_TIERED(average_pooling::Bins)},
+      {"bins", accepts_bins, BinItems, FEATUREPOOL_TIERED_UP_TO_AVX2(average_pooling::Bins)},
       {"interleaved_taps", accepts_interleaved_taps, InterleavedOutputItems,
-       FEATUREPOOL_TIERED(average_pooling::InterleavedTaps)},
+       FEATUREPOOL_TIERED_UP_TO_AVX2(average_pooling::InterleavedTaps)},
   };
   return kernels;
 }

@@ -529,41 +529,63 @@ bool accepts_interleaved_taps(const Pooling& p) {
   return X::has(p) && p.layout == Layout::interleaved && p.geometry.taps() <= kMostListedTaps;
 }
 
+using Table = dispatch::Tiered<void(const Pooling&, Span)>;
+
+// Maxima of the common types have code of their own in every tier (but for what SSE4 does without);
+// all else has AVX2's where there is AVX-512, which would double its share of the library.
+#define FEATUREPOOL_TIERED_BY_TYPE(SSE4, FUNCTION)                                       \
+  [] {                                                                                   \
+    if constexpr (X::kOwnKernels && X::kSelects == Order::greater) {                     \
+      return Table{SSE4(FUNCTION), HWY_CHOOSE_AVX2(FUNCTION), HWY_CHOOSE_AVX3(FUNCTION), \
+                   HWY_CHOOSE_NEON(FUNCTION)};                                           \
+    } else {                                                                             \
+      return Table{SSE4(FUNCTION), HWY_CHOOSE_AVX2(FUNCTION), HWY_CHOOSE_AVX2(FUNCTION), \
+                   HWY_CHOOSE_NEON(FUNCTION)};                                           \
+    }                                                                                    \
+  }()
+#define FEATUREPOOL_NOT_SSE4(FUNCTION) nullptr
+
 /** The kernels that X asks for, fastest first. */
 template <class X>
 std::vector<Kernel> kernels() {
   std::vector<Kernel> kernels;
-  kernels.push_back(
-      {"plane", accepts_plane<X>, PlaneItems, FEATUREPOOL_TIERED(extremes::Plane<X>)});
+  kernels.push_back({"plane", accepts_plane<X>, PlaneItems,
+                     FEATUREPOOL_TIERED_BY_TYPE(HWY_CHOOSE_SSE4, extremes::Plane<X>)});
   kernels.push_back({"channels", accepts_channels<X>, PositionsItems,
-                     FEATUREPOOL_TIERED_ABOVE_SSE4(extremes::Channels<X>)});
+                     FEATUREPOOL_TIERED_BY_TYPE(FEATUREPOOL_NOT_SSE4, extremes::Channels<X>)});
   kernels.push_back({"plane_positions", accepts_plane_positions<X>, PlaneItems,
-                     FEATUREPOOL_TIERED(extremes::WholePlanes<X>)});
-  kernels.push_back({"channel_windows", accepts_channel_windows<X>, ChannelItems,
-                     FEATUREPOOL_TIERED_ABOVE_SSE4(extremes::ChannelWindows<X>)});
+                     FEATUREPOOL_TIERED_UP_TO_AVX2(extremes::WholePlanes<X>)});
+  kernels.push_back(
+      {"channel_windows", accepts_channel_windows<X>, ChannelItems,
+       FEATUREPOOL_TIERED_BY_TYPE(FEATUREPOOL_NOT_SSE4, extremes::ChannelWindows<X>)});
   if constexpr (X::kOwnKernels) {
     kernels.push_back({"sliding", accepts_sliding<X>, sliding_items<X>,
-                       FEATUREPOOL_TIERED_ABOVE_SSE4(extremes::Sliding<X>)});
+                       FEATUREPOOL_TIERED_BY_TYPE(FEATUREPOOL_NOT_SSE4, extremes::Sliding<X>)});
     kernels.push_back({"blocks", accepts_blocks<X>, block_items<X>,
-                       FEATUREPOOL_TIERED_ABOVE_SSE4(extremes::Blocks<X>)});
+                       FEATUREPOOL_TIERED_BY_TYPE(FEATUREPOOL_NOT_SSE4, extremes::Blocks<X>)});
   }
-  kernels.push_back(
-      {"rows", accepts_rows<X>, OutputRowItems, FEATUREPOOL_TIERED(extremes::Rows<X>)});
+  kernels.push_back({"rows", accepts_rows<X>, OutputRowItems,
+                     FEATUREPOOL_TIERED_BY_TYPE(HWY_CHOOSE_SSE4, extremes::Rows<X>)});
   if constexpr (X::kOwnKernels) {
     kernels.push_back({"sliding_positions", accepts_positions<X>, positions_items<X>,
-                       FEATUREPOOL_TIERED_ABOVE_SSE4(extremes::Positions<X>)});
-    kernels.push_back({"position_rows", accepts_row_positions<X>, row_positions_items<X>,
-                       FEATUREPOOL_TIERED_ABOVE_SSE4(extremes::RowPositions<X>)});
+                       FEATUREPOOL_TIERED_BY_TYPE(FEATUREPOOL_NOT_SSE4, extremes::Positions<X>)});
+    kernels.push_back(
+        {"position_rows", accepts_row_positions<X>, row_positions_items<X>,
+         FEATUREPOOL_TIERED_BY_TYPE(FEATUREPOOL_NOT_SSE4, extremes::RowPositions<X>)});
   }
   kernels.push_back({"planar_taps", accepts_planar_taps<X>, planar_taps_items<X>,
-                     FEATUREPOOL_TIERED(extremes::PlanarTaps<X>)});
+                     FEATUREPOOL_TIERED_UP_TO_AVX2(extremes::PlanarTaps<X>)});
   kernels.push_back({"channel_lines", accepts_channel_lines<X>, ChannelLineItems,
-                     FEATUREPOOL_TIERED_ABOVE_SSE4(extremes::ChannelLines<X>)});
-  kernels.push_back({"bins", accepts_bins<X>, BinItems, FEATUREPOOL_TIERED(extremes::Bins<X>)});
+                     FEATUREPOOL_TIERED_BY_TYPE(FEATUREPOOL_NOT_SSE4, extremes::ChannelLines<X>)});
+  kernels.push_back(
+      {"bins", accepts_bins<X>, BinItems, FEATUREPOOL_TIERED_UP_TO_AVX2(extremes::Bins<X>)});
   kernels.push_back({"interleaved_taps", accepts_interleaved_taps<X>, InterleavedOutputItems,
-                     FEATUREPOOL_TIERED(extremes::InterleavedTaps<X>)});
+                     FEATUREPOOL_TIERED_UP_TO_AVX2(extremes::InterleavedTaps<X>)});
   return kernels;
 }
+
+#undef FEATUREPOOL_TIERED_BY_TYPE
+#undef FEATUREPOOL_NOT_SSE4
 
 }  // namespace featurepool::extremes
 #endif

@@ -206,7 +206,8 @@ std::int64_t gather_items(const Fractional& call) {
 
 std::span<const KernelOf<Fractional>> fractional_forward_kernels() {
   static const KernelOf<Fractional> kernels[] = {
-      {"gather", accepts_gather, gather_items, FEATUREPOOL_TIERED(fractional_pooling::Gather)},
+      {"gather", accepts_gather, gather_items,
+       FEATUREPOOL_TIERED_UP_TO_AVX2(fractional_pooling::Gather)},
   };
   return kernels;
 }

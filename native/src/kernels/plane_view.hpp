@@ -175,12 +175,4 @@ inline std::int64_t InterleavedInputItems(const Pooling& p) {
   return item_count(p.geometry.batch, InterleavedInputTiles(p.geometry));
 }
 
-// Up to this many taps per output of an interleaved tensor, taking them one by one beats two
-// separable passes (measured).
-constexpr std::int64_t kMostInterleavedTaps = 12;
-
-inline bool few_taps_interleaved(const Pooling& p) {
-  return p.layout == Layout::interleaved && p.geometry.taps() <= kMostInterleavedTaps;
-}
-
 }  // namespace featurepool

@@ -474,14 +474,14 @@ std::int64_t all_items(const Powers& p) { return p.items(); }
 
 Kernel raised_taps_kernel() {
   return {"interleaved_taps", accepts_taps, InterleavedOutputItems,
-          FEATUREPOOL_TIERED(powers::InterleavedTaps)};
+          FEATUREPOOL_TIERED_UP_TO_AVX2(powers::InterleavedTaps)};
 }
 
-#define FEATUREPOOL_POWERS(name, Function)                                        \
-  std::span<const KernelOf<Powers>> name##_kernels() {                            \
-    static const KernelOf<Powers> kernels[] = {                                   \
-        {"lanes", accepts_all, all_items, FEATUREPOOL_TIERED(powers::Function)}}; \
-    return kernels;                                                               \
+#define FEATUREPOOL_POWERS(name, Function)                                                   \
+  std::span<const KernelOf<Powers>> name##_kernels() {                                       \
+    static const KernelOf<Powers> kernels[] = {                                              \
+        {"lanes", accepts_all, all_items, FEATUREPOOL_TIERED_UP_TO_AVX2(powers::Function)}}; \
+    return kernels;                                                                          \
   }
 FEATUREPOOL_POWERS(power_terms, MapTerms)
 FEATUREPOOL_POWERS(power_logs, MapLogs)

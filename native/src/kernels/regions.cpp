@@ -669,9 +669,9 @@ void RouteBlocks(const RegionPooling& call, Span items) {
 std::span<const KernelOf<RegionPooling>> region_max_forward_kernels() {
   static const KernelOf<RegionPooling> kernels[] = {
       {"bins", accepts_planar_max, region_block_items,
-       FEATUREPOOL_TIERED(region_pooling::RunMaxBins)},
+       FEATUREPOOL_TIERED_UP_TO_AVX2(region_pooling::RunMaxBins)},
       {"channels", accepts_interleaved_max, bin_row_items,
-       FEATUREPOOL_TIERED(region_pooling::RunMaxChannels)},
+       FEATUREPOOL_TIERED_UP_TO_AVX2(region_pooling::RunMaxChannels)},
   };
   return kernels;
 }
@@ -679,27 +679,29 @@ std::span<const KernelOf<RegionPooling>> region_max_forward_kernels() {
 std::span<const KernelOf<RegionPooling>> region_max_backward_kernels() {
   static const KernelOf<RegionPooling> kernels[] = {
       {"bins", accepts_planar_max, plane_items,
-       FEATUREPOOL_TIERED(region_pooling::RunMaxBinsBackward)},
+       FEATUREPOOL_TIERED_UP_TO_AVX2(region_pooling::RunMaxBinsBackward)},
       {"channels", accepts_interleaved_max, image_block_items,
-       FEATUREPOOL_TIERED(region_pooling::RunMaxChannelsBackward)},
+       FEATUREPOOL_TIERED_UP_TO_AVX2(region_pooling::RunMaxChannelsBackward)},
   };
   return kernels;
 }
 
 std::span<const KernelOf<RegionPooling>> region_sum_forward_kernels() {
   static const KernelOf<RegionPooling> kernels[] = {
-      {"bins", accepts_planar, region_block_items, FEATUREPOOL_TIERED(region_pooling::RunSumRows)},
+      {"bins", accepts_planar, region_block_items,
+       FEATUREPOOL_TIERED_UP_TO_AVX2(region_pooling::RunSumRows)},
       {"channels", accepts_interleaved, bin_row_items,
-       FEATUREPOOL_TIERED(region_pooling::RunSumChannels)},
+       FEATUREPOOL_TIERED_UP_TO_AVX2(region_pooling::RunSumChannels)},
   };
   return kernels;
 }
 
 std::span<const KernelOf<RegionPooling>> region_sum_backward_kernels() {
   static const KernelOf<RegionPooling> kernels[] = {
-      {"bins", accepts_planar, plane_items, FEATUREPOOL_TIERED(region_pooling::RunSumRowsBackward)},
+      {"bins", accepts_planar, plane_items,
+       FEATUREPOOL_TIERED_UP_TO_AVX2(region_pooling::RunSumRowsBackward)},
       {"channels", accepts_interleaved, image_block_items,
-       FEATUREPOOL_TIERED(region_pooling::RunSumChannelsBackward)},
+       FEATUREPOOL_TIERED_UP_TO_AVX2(region_pooling::RunSumChannelsBackward)},
   };
   return kernels;
 }

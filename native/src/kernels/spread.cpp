@@ -486,11 +486,11 @@ std::span<const Kernel> avg_backward_kernels() {
       {"spread_blocks", accepts_spread_blocks, GatherItems,
        FEATUREPOOL_TIERED_ABOVE_SSE4(spreading::SpreadBlocks)},
       {"spread_rows", accepts_spread_rows, InputRowItems,
-       FEATUREPOOL_TIERED(spreading::SpreadRows)},
+       FEATUREPOOL_TIERED_UP_TO_AVX2(spreading::SpreadRows)},
       {"spread_bins", accepts_spread_bins, InputRowItems,
-       FEATUREPOOL_TIERED(spreading::SpreadBins)},
+       FEATUREPOOL_TIERED_UP_TO_AVX2(spreading::SpreadBins)},
       {"spread_interleaved", accepts_spread_interleaved, InterleavedInputItems,
-       FEATUREPOOL_TIERED(spreading::SpreadInterleaved)},
+       FEATUREPOOL_TIERED_UP_TO_AVX2(spreading::SpreadInterleaved)},
   };
   return kernels;
 }

@@ -610,11 +610,11 @@ std::int64_t channel_block_items(const Pooling& p) { return p.geometry.batch * C
 std::span<const Kernel> stochastic_forward_kernels() {
   static const Kernel kernels[] = {
       {"planar_draws", accepts_planar, planar_items,
-       FEATUREPOOL_TIERED(stochastic_pooling::StochasticPlanar)},
+       FEATUREPOOL_TIERED_UP_TO_AVX2(stochastic_pooling::StochasticPlanar)},
       {"turned_draws", accepts_turned, turned_items,
-       FEATUREPOOL_TIERED(stochastic_pooling::StochasticTurned)},
+       FEATUREPOOL_TIERED_UP_TO_AVX2(stochastic_pooling::StochasticTurned)},
       {"interleaved_draws", accepts_interleaved, InterleavedOutputItems,
-       FEATUREPOOL_TIERED(stochastic_pooling::StochasticInterleaved)},
+       FEATUREPOOL_TIERED_UP_TO_AVX2(stochastic_pooling::StochasticInterleaved)},
   };
   return kernels;
 }
@@ -622,11 +622,11 @@ std::span<const Kernel> stochastic_forward_kernels() {
 std::span<const Kernel> stochastic_backward_kernels() {
   static const Kernel kernels[] = {
       {"planar_shares", accepts_planar, planes,
-       FEATUREPOOL_TIERED(stochastic_pooling::StochasticPlanarGradient)},
+       FEATUREPOOL_TIERED_UP_TO_AVX2(stochastic_pooling::StochasticPlanarGradient)},
       {"turned_shares", accepts_turned, turned_items,
-       FEATUREPOOL_TIERED(stochastic_pooling::StochasticTurnedGradient)},
+       FEATUREPOOL_TIERED_UP_TO_AVX2(stochastic_pooling::StochasticTurnedGradient)},
       {"interleaved_shares", accepts_interleaved, channel_block_items,
-       FEATUREPOOL_TIERED(stochastic_pooling::StochasticInterleavedGradient)},
+       FEATUREPOOL_TIERED_UP_TO_AVX2(stochastic_pooling::StochasticInterleavedGradient)},
   };
   return kernels;
 }
