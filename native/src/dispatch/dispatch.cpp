@@ -137,12 +137,18 @@ Choice& choice() {
   return instance;
 }
 
+/** Whether a kernel exists for the tier in use, and takes a call. */
+template <class Call>
+bool takes(const KernelOf<Call>& kernel, const Call& call) {
+  return kernel.run[choice().tier] != nullptr && kernel.accepts(call);
+}
+
 template <class Call>
 const KernelOf<Call>* find_kernel(const Call& call) {
   const std::string& forced = choice().kernel;
   for (const KernelOf<Call>& kernel : kernels_of<Call>(call.operation)) {
     if (!forced.empty() && forced != kernel.name) continue;
-    if (kernel.run[choice().tier] != nullptr && kernel.accepts(call)) return &kernel;
+    if (takes(kernel, call)) return &kernel;
   }
   return nullptr;
 }
@@ -171,7 +177,7 @@ void run(const Call& call) {
 template <class Call>
 void run_here(const Call& call) {
   for (const KernelOf<Call>& kernel : kernels_of<Call>(call.operation)) {
-    if (!kernel.accepts(call)) continue;
+    if (!takes(kernel, call)) continue;
     kernel.run[choice().tier](call, {0, kernel.items(call)});
     return;
   }
