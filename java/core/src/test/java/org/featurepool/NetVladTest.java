@@ -27,6 +27,7 @@ class NetVladTest {
   private static final int HEIGHT = 2;
   private static final int WIDTH = 4;
   private static final int CLUSTERS = 3;
+  private static final double LEAST_LEAD = 1e-3;
 
   private final Arena arena = Arena.ofConfined();
 
@@ -48,6 +49,15 @@ class NetVladTest {
           values(random, CLUSTERS * CHANNELS, -1, 1),
           hard,
           normalized);
+    }
+
+    /** Random values that have slopes: those of a hard assignment have none where two are equal. */
+    static Values smooth(SplittableRandom random, int ghosts, boolean hard, boolean normalized) {
+      Values values = random(random, ghosts, hard, normalized);
+      while (hard && values.leastLead() < LEAST_LEAD) {
+        values = random(random, ghosts, true, normalized);
+      }
+      return values;
     }
 
     Values withX(double[] changed) {
@@ -104,6 +114,28 @@ class NetVladTest {
       return result;
     }
 
+    /** By how much the best score of a descriptor is ahead of the next, where that is least. */
+    double leastLead() {
+      int length = x.length / BATCH / CHANNELS;
+      double least = Double.POSITIVE_INFINITY;
+      for (int i = 0; i < BATCH * length; i++) {
+        double[] descriptor = new double[CHANNELS];
+        for (int d = 0; d < CHANNELS; d++) {
+          descriptor[d] = x[(i / length * CHANNELS + d) * length + i % length];
+        }
+        if (normalized) {
+          normalize(descriptor);
+        }
+        double[] scores = new double[b.length];
+        for (int t = 0; t < scores.length; t++) {
+          scores[t] = b[t] + dot(row(w, t), descriptor);
+        }
+        Arrays.sort(scores);
+        least = Math.min(least, scores[scores.length - 1] - scores[scores.length - 2]);
+      }
+      return least;
+    }
+
     private static double[] row(double[] matrix, int row) {
       return Arrays.copyOfRange(matrix, row * CHANNELS, (row + 1) * CHANNELS);
     }
@@ -148,7 +180,7 @@ class NetVladTest {
     try (Arena arena = Arena.ofConfined()) {
       int ghosts = (options & 1) != 0 ? 2 : 0;
       DType dtype = (options & 8) != 0 ? DType.F32 : DType.F64;
-      Values values = Values.random(random, ghosts, (options & 2) != 0, (options & 4) != 0);
+      Values values = Values.smooth(random, ghosts, (options & 2) != 0, (options & 4) != 0);
       NetVlad operator = values.operator(arena, dtype);
       String what = operator + " of " + dtype + " " + layout;
       Tensor x = tensor(arena, dtype, input(layout), values.x);
