@@ -153,18 +153,32 @@ const KernelOf<Call>* find_kernel(const Call& call) {
   return nullptr;
 }
 
-// Below this many bytes moved, waking a worker costs more than it saves (measured: a wake-up takes
-// 5 to 10 us, in which one core moves a few hundred KB).
-constexpr double kLeastParallelBytes = 512.0 * 1024;
+/** About how many times as long a call takes as moving what its work() says. */
+template <class Call>
+double slowness(const Call& call) {
+  if constexpr (std::is_same_v<Call, Pooling>) {
+    switch (call.operation) {
+      case Operation::median_forward:
+      case Operation::stochastic_forward:
+      case Operation::stochastic_backward:
+        return 16;
+      default:
+        break;
+    }
+  }
+  return 1;
+}
 
 }  // namespace
+
+double least_parallel_bytes = 8.0 * 1024 * 1024;
 
 template <class Call>
 void run(const Call& call) {
   const Choice& chosen = choice();
   const int allowed = get_threads();
   if (call.items() == 0) return;
-  const int threads = call.work() < kLeastParallelBytes ? 1 : allowed;
+  const int threads = call.work() * slowness(call) < least_parallel_bytes ? 1 : allowed;
   const KernelOf<Call>* kernel = find_kernel(call);
   if (kernel == nullptr) {
     parallel_for(call.items(), threads, [&](Span items) { run_reference(call, items); });
