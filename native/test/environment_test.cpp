@@ -11,8 +11,9 @@ namespace {
 /** What environment_probe prints under the given assignments. */
 std::string probe(const std::string& assignments) {
   const std::string command =
-      "env -u FEATUREPOOL_MAX_ISA -u FEATUREPOOL_KERNEL -u FEATUREPOOL_THREADS " + assignments +
-      " '" FEATUREPOOL_PROBE "'";
+      "env -u FEATUREPOOL_MAX_ISA -u FEATUREPOOL_KERNEL -u FEATUREPOOL_THREADS "
+      "-u FEATUREPOOL_LEAST_SHARED_BYTES " +
+      assignments + " '" FEATUREPOOL_PROBE "'";
   std::FILE* const pipe = popen(command.c_str(), "r");
   if (pipe == nullptr) return "";
   std::string output;
@@ -71,6 +72,16 @@ TEST(Environment, ABadNumberOfThreadsIsAnErrorInEveryCall) {
     expect_contains(output, "small=7 large=7 wrong=0");
     expect_contains(output, "threads=-1");
     expect_contains(output, "FEATUREPOOL_THREADS is '" + value + "'; it must be 1 to 1024");
+  }
+}
+
+TEST(Environment, ABadNumberOfSharedBytesIsAnErrorInEveryCall) {
+  expect_contains(probe("FEATUREPOOL_LEAST_SHARED_BYTES=0"), "small=0 large=0 wrong=0");
+  for (const std::string value : {"-1", "1e6", "2x", "9999999999999999999"}) {
+    const std::string output = probe("FEATUREPOOL_LEAST_SHARED_BYTES=" + value);
+    expect_contains(output, "small=7 large=7 wrong=0");
+    expect_contains(output,
+                    "FEATUREPOOL_LEAST_SHARED_BYTES is '" + value + "'; it must be a number");
   }
 }
 

@@ -8,7 +8,8 @@
 /**
  * Choice of instruction set and kernel, and the run of a call on the process-wide threads.
  *
- * What is chosen follows FEATUREPOOL_MAX_ISA, FEATUREPOOL_KERNEL and FEATUREPOOL_THREADS, read
+ * What is chosen follows FEATUREPOOL_MAX_ISA, FEATUREPOOL_KERNEL, FEATUREPOOL_THREADS and
+ * FEATUREPOOL_LEAST_SHARED_BYTES (a call that moves less stays with its caller's thread), read
  * once; a value that names nothing is an Error in every call, never a silent fallback.
  */
 namespace featurepool::dispatch {
@@ -32,13 +33,6 @@ const char* active_tier();
 
 /** Uses `tier` from now on; empty: what the environment says. For tests; not while calls run. */
 void use_tier(const std::string& tier);
-
-/**
- * Calls that move fewer bytes stay with their caller: waking a worker would cost more than it saves
- * (measured on a virtual machine: 80 to 120 us, in which one core moves some MB in its caches).
- * Tests lower it, to share out what they can afford to check.
- */
-extern double least_parallel_bytes;
 
 /** The kernels of an operation, fastest first, "reference" last. */
 std::vector<std::string> kernels(Operation operation);

@@ -1,12 +1,9 @@
 // Linked into every test of the inside: calls are shared out at sizes that tests can afford.
 
-#include "dispatch/dispatch.hpp"
+#include <cstdlib>
 
 namespace {
 
-[[maybe_unused]] const bool lowered = [] {
-  featurepool::dispatch::least_parallel_bytes = 512.0 * 1024;
-  return true;
-}();
+[[maybe_unused]] const int lowered = setenv("FEATUREPOOL_LEAST_SHARED_BYTES", "100000", 0);
 
 }  // namespace
