@@ -6,6 +6,8 @@
  * {@code org.featurepool} only.
  */
 module org.featurepool.bindings {
+  requires org.tukaani.xz;
+
   exports org.featurepool.bindings to
       org.featurepool;
   exports org.featurepool.bindings.ffi to

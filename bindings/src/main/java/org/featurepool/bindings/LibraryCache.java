@@ -1,6 +1,8 @@
 package org.featurepool.bindings;
 
 import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
@@ -9,9 +11,9 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.FileAttribute;
 import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.security.DigestInputStream;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
-import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.Set;
 
@@ -36,11 +38,11 @@ final class LibraryCache {
    * @throws IOException if the folder is not safe or the file cannot be written; the message names
    *     the folder and what would help
    */
-  static Path extract(byte[] library, Path folder) throws IOException {
+  static Path extract(PackedLibrary library, Path folder) throws IOException {
     IOException unusable = null;
     try {
       prepare(folder);
-      Path file = folder.resolve("libfeaturepool-" + sha256(library) + ".so");
+      Path file = folder.resolve("libfeaturepool-" + library.sha256() + ".so");
       if (Files.exists(file, LinkOption.NOFOLLOW_LINKS)) {
         if (holds(file, library)) {
           return file;
@@ -93,25 +95,38 @@ final class LibraryCache {
     }
   }
 
-  private static boolean holds(Path file, byte[] library) throws IOException {
-    return Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)
-        && Files.size(file) == library.length
-        && Arrays.equals(Files.readAllBytes(file), library);
+  private static boolean holds(Path file, PackedLibrary library) throws IOException {
+    if (!Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)) {
+      return false;
+    }
+    try (InputStream stream = Files.newInputStream(file)) {
+      return checksum(stream, OutputStream.nullOutputStream()).equals(library.sha256());
+    }
   }
 
-  private static void write(byte[] library, Path file) throws IOException {
+  private static void write(PackedLibrary library, Path file) throws IOException {
     Path temporary = Files.createTempFile(file.getParent(), "libfeaturepool-", ".tmp", OWNER_ONLY);
     try {
-      Files.write(temporary, library);
+      String checksum;
+      try (InputStream unpacked = library.unpack();
+          OutputStream stream = Files.newOutputStream(temporary)) {
+        checksum = checksum(unpacked, stream);
+      }
+      if (!checksum.equals(library.sha256())) {
+        throw new IOException("the jar is damaged: its library has the checksum " + checksum);
+      }
       Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE);
     } finally {
       Files.deleteIfExists(temporary);
     }
   }
 
-  private static String sha256(byte[] bytes) {
+  /** Copies a stream and returns the SHA-256 of its bytes, in hexadecimal. */
+  private static String checksum(InputStream from, OutputStream to) throws IOException {
     try {
-      return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(bytes));
+      MessageDigest digest = MessageDigest.getInstance("SHA-256");
+      new DigestInputStream(from, digest).transferTo(to);
+      return HexFormat.of().formatHex(digest.digest());
     } catch (NoSuchAlgorithmException impossible) {
       throw new IllegalStateException("every Java platform has SHA-256", impossible);
     }

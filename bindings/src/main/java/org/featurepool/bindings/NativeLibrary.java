@@ -1,7 +1,6 @@
 package org.featurepool.bindings;
 
 import java.io.IOException;
-import java.io.InputStream;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
@@ -44,9 +43,6 @@ public final class NativeLibrary {
 
   /** System property: folder in which the jar's library is extracted. */
   public static final String CACHE_PROPERTY = "featurepool.cache";
-
-  /** Platforms whose library the jar holds, as {@code <os>-<architecture>}. */
-  static final List<String> PLATFORMS = List.of("linux-x86_64");
 
   private static final Attempt ATTEMPT = Attempt.make();
 
@@ -156,21 +152,17 @@ public final class NativeLibrary {
     return file;
   }
 
-  private static byte[] bundled() throws IOException {
+  private static PackedLibrary bundled() throws IOException {
     String platform = Host.platform();
-    String resource = platform + "/libfeaturepool.so";
-    // The list is asked first so that an odd os.arch never becomes part of a resource's name.
-    try (InputStream stream =
-        PLATFORMS.contains(platform) ? NativeLibrary.class.getResourceAsStream(resource) : null) {
-      if (stream == null) {
-        throw new IOException(
-            String.format(
-                "the jar has no library for %s, only for %s; build the library for this platform"
-                    + " and name its file with -D%s=FILE",
-                platform, String.join(", ", PLATFORMS), LIBRARY_PROPERTY));
-      }
-      return stream.readAllBytes();
+    List<String> platforms = PackedLibrary.platforms();
+    if (!platforms.contains(platform)) {
+      throw new IOException(
+          String.format(
+              "the jar has no library for %s, only for %s; build the library for this platform"
+                  + " and name its file with -D%s=FILE",
+              platform, String.join(", ", platforms), LIBRARY_PROPERTY));
     }
+    return PackedLibrary.of(platform);
   }
 
   private static Path cacheFolder() {

@@ -38,13 +38,14 @@ class JarTest {
 
   @BeforeEach
   void extract() throws IOException {
-    library = folder.resolve("libfeaturepool.so");
+    Path packed = folder.resolve("libfeaturepool.so.xz");
     try (ZipFile jar = new ZipFile(JAR.toFile());
         InputStream stream =
             jar.getInputStream(
-                jar.getEntry("org/featurepool/bindings/linux-x86_64/libfeaturepool.so"))) {
-      Files.copy(stream, library);
+                jar.getEntry("org/featurepool/bindings/linux-x86_64/libfeaturepool.so.xz"))) {
+      Files.copy(stream, packed);
     }
+    library = Tools.unpack(packed, folder.resolve("libfeaturepool.so"));
   }
 
   @Test
@@ -98,7 +99,7 @@ class JarTest {
     Tools.Run run =
         Tools.start(
                 Tools.probe(
-                    List.of(JAR, Tools.TEST_CLASSES),
+                    List.of(JAR, Tools.TEST_CLASSES, Tools.XZ),
                     "-Dfeaturepool.cache=" + folder.resolve("cache")))
             .await();
     assertTrue(run.output().startsWith("available true\n"), run::output);

@@ -22,7 +22,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** The loader, each time in a JVM of its own, through the same properties that users set. */
 class LoaderTest {
-  private static final List<Path> CLASS_PATH = List.of(Tools.CLASSES, Tools.TEST_CLASSES);
+  private static final List<Path> CLASS_PATH = List.of(Tools.CLASSES, Tools.TEST_CLASSES, Tools.XZ);
 
   @TempDir Path folder;
   private Path cache;
@@ -312,7 +312,8 @@ class LoaderTest {
   void anUnsupportedPlatformIsToldWhichThereAre() {
     assertRefused(
         probe("-Dos.arch=riscv64"),
-        "the jar has no library for linux-riscv64, only for linux-x86_64",
+        "the jar has no library for linux-riscv64, only for "
+            + String.join(", ", PackedLibrary.platforms()),
         "-Dfeaturepool.library=FILE");
   }
 
@@ -327,10 +328,23 @@ class LoaderTest {
   }
 
   @Test
-  void everyPlatformOfTheListIsAmongTheClasses() {
-    for (String platform : NativeLibrary.PLATFORMS) {
-      assertTrue(
-          NativeLibrary.class.getResource(platform + "/libfeaturepool.so") != null, platform);
+  void aDamagedJarIsToldApart() throws IOException {
+    Path classes = folder.resolve("classes");
+    Path packed = Path.of("org/featurepool/bindings/linux-x86_64/libfeaturepool.so.xz");
+    Path copy = classes.resolve(packed);
+    Files.createDirectories(copy.getParent());
+    byte[] bytes = Files.readAllBytes(Tools.CLASSES.resolve(packed));
+    for (int position : new int[] {0, bytes.length / 2, bytes.length - 1}) {
+      byte[] damaged = bytes.clone();
+      damaged[position] ^= 1;
+      Files.write(copy, damaged);
+      List<Path> classPath = new ArrayList<>(List.of(classes));
+      classPath.addAll(CLASS_PATH);
+      assertRefused(
+          Tools.start(Tools.probe(classPath, "-Dfeaturepool.cache=" + cache)).await(),
+          "cannot be extracted to the folder " + cache,
+          "cause org.tukaani.xz.");
+      assertEquals(List.of(), cached());
     }
   }
 }

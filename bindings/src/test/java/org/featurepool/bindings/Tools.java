@@ -1,13 +1,17 @@
 package org.featurepool.bindings;
 
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.UncheckedIOException;
+import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import org.tukaani.xz.XZInputStream;
 
 /** Programs that the tests run, and where they find the project's files. */
 final class Tools {
@@ -16,11 +20,28 @@ final class Tools {
   static final Path CLASSES = MODULE.resolve("target/classes");
   static final Path TEST_CLASSES = MODULE.resolve("target/test-classes");
 
-  /** The library that the build put among the classes. */
+  /** The classes that unpack the library. */
+  static final Path XZ =
+      Path.of(
+          URI.create(
+              XZInputStream.class.getProtectionDomain().getCodeSource().getLocation().toString()));
+
+  /** The library that the build packed and put among the classes. */
   static final Path LIBRARY =
-      CLASSES.resolve("org/featurepool/bindings/linux-x86_64/libfeaturepool.so");
+      unpack(
+          CLASSES.resolve("org/featurepool/bindings/linux-x86_64/libfeaturepool.so.xz"),
+          MODULE.resolve("target/libfeaturepool.so"));
 
   private Tools() {}
+
+  static Path unpack(Path packed, Path file) {
+    try (InputStream stream = new XZInputStream(Files.newInputStream(packed))) {
+      Files.copy(stream, file, StandardCopyOption.REPLACE_EXISTING);
+      return file;
+    } catch (IOException failure) {
+      throw new UncheckedIOException(failure);
+    }
+  }
 
   /** What a program did. */
   record Run(int exit, String output) {
