@@ -26,24 +26,60 @@ enum class Call {
   route_backward,
   mask_expand,
   avg_forward,
-  avg_backward
+  avg_backward,
+  median_forward,
+  lp_forward,
+  lp_backward,
+  gem_forward,
+  gem_backward,
+  mixed_add_forward,
+  mixed_add_backward
 };
 
-constexpr Call kCalls[] = {Call::output_extents, Call::max_forward, Call::min_forward,
-                           Call::route_backward, Call::mask_expand, Call::avg_forward,
-                           Call::avg_backward};
+struct Name {
+  Call call;
+  const char* name;
+};
 
-const char* name_of(Call call) {
-  constexpr const char* names[] = {"output_extents", "max_forward", "min_forward", "route_backward",
-                                   "mask_expand",    "avg_forward", "avg_backward"};
-  return names[static_cast<int>(call)];
+constexpr Name kCalls[] = {{Call::output_extents, "output_extents"},
+                           {Call::max_forward, "max_forward"},
+                           {Call::min_forward, "min_forward"},
+                           {Call::route_backward, "route_backward"},
+                           {Call::mask_expand, "mask_expand"},
+                           {Call::avg_forward, "avg_forward"},
+                           {Call::avg_backward, "avg_backward"},
+                           {Call::median_forward, "median_forward"},
+                           {Call::lp_forward, "lp_forward"},
+                           {Call::lp_backward, "lp_backward"},
+                           {Call::gem_forward, "gem_forward"},
+                           {Call::gem_backward, "gem_backward"},
+                           {Call::mixed_add_forward, "mixed_add_forward"},
+                           {Call::mixed_add_backward, "mixed_add_backward"}};
+
+const char* name_of(Call call) { return kCalls[static_cast<int>(call)].name; }
+
+/** The gradient needs the input of the forward call. */
+bool needs_input(Call call) {
+  return call == Call::lp_backward || call == Call::gem_backward ||
+         call == Call::mixed_add_backward;
 }
 
-bool is_backward(Call call) { return call == Call::route_backward || call == Call::avg_backward; }
+/** The gradient needs the output of the forward call. */
+bool needs_output(Call call) { return call == Call::lp_backward || call == Call::gem_backward; }
+
+bool has_exponents(Call call) { return call == Call::gem_forward || call == Call::gem_backward; }
+
+bool has_weights(Call call) {
+  return call == Call::mixed_add_forward || call == Call::mixed_add_backward;
+}
+
+bool is_backward(Call call) {
+  return call == Call::route_backward || call == Call::avg_backward || needs_input(call);
+}
 
 bool has_mask(Call call) {
-  return call == Call::max_forward || call == Call::min_forward || call == Call::route_backward ||
-         call == Call::mask_expand;
+  return call == Call::max_forward || call == Call::min_forward || call == Call::median_forward ||
+         call == Call::route_backward || call == Call::mask_expand;
 }
 
 std::int64_t byte_size(const fpool_tensor& t) {
@@ -54,13 +90,14 @@ std::int64_t byte_size(const fpool_tensor& t) {
 
 /**
  * The operands of every call, as a good caller has them: x 2x3x7x9, k3 s2 with a padding of 1, y
- * 2x3x4x5. In backward calls x stands for dx and y for dy.
+ * 2x3x4x5. In backward calls x stands for dx and y for dy, and the input and the output of the
+ * forward call come beside them.
  */
 struct Operands {
   Operands() {
     mask.dtype = FPOOL_U8;
     indices.dtype = FPOOL_I64;
-    for (fpool_tensor* t : {&x, &y, &mask, &indices}) t->byte_size = byte_size(*t);
+    for (fpool_tensor* t : {&x, &y, &mask, &indices, &input, &output}) t->byte_size = byte_size(*t);
     // Positions within the window; tap 4 is its middle, which is inside the input everywhere.
     std::fill(storage[2].begin(), storage[2].end(), 4);
   }
@@ -87,6 +124,28 @@ struct Operands {
       case Call::avg_backward:
         return fpool_avg_backward(y_pointer, y_data, window_pointer, average_pointer, x_pointer,
                                   x_data);
+      case Call::median_forward:
+        return fpool_median_forward(x_pointer, x_data, window_pointer, y_pointer, y_data,
+                                    mask_pointer, mask_data);
+      case Call::lp_forward:
+        return fpool_lp_forward(x_pointer, x_data, window_pointer, p, y_pointer, y_data);
+      case Call::lp_backward:
+        return fpool_lp_backward(input_pointer, input_data, output_pointer, output_data, y_pointer,
+                                 y_data, window_pointer, p, x_pointer, x_data);
+      case Call::gem_forward:
+        return fpool_gem_forward(x_pointer, x_data, window_pointer, values_pointer, values_count,
+                                 epsilon, y_pointer, y_data);
+      case Call::gem_backward:
+        return fpool_gem_backward(input_pointer, input_data, output_pointer, output_data, y_pointer,
+                                  y_data, window_pointer, values_pointer, values_count, epsilon,
+                                  x_pointer, x_data, gradients);
+      case Call::mixed_add_forward:
+        return fpool_mixed_add_forward(x_pointer, x_data, window_pointer, values_pointer,
+                                       values_count, y_pointer, y_data);
+      case Call::mixed_add_backward:
+        return fpool_mixed_add_backward(input_pointer, input_data, y_pointer, y_data,
+                                        window_pointer, values_pointer, values_count, x_pointer,
+                                        x_data, gradients);
     }
     return FPOOL_ERROR_INTERNAL;
   }
@@ -95,9 +154,16 @@ struct Operands {
   fpool_tensor y{FPOOL_F32, FPOOL_PLANAR, 2, 0, {2, 3, 4, 5, 1}, 0};
   fpool_tensor mask = y;
   fpool_tensor indices = y;
+  fpool_tensor input = x;
+  fpool_tensor output = y;
   fpool_window window{{3, 3}, {2, 2}, {1, 1}, {1, 1}, {1, 1}, 2, FPOOL_PAD_EXPLICIT, 0, 0};
   fpool_average average{};
   std::int32_t index_base = FPOOL_INDEX_PLANE;
+  double p = 2;
+  double epsilon = 1e-6;
+  double values[3] = {1, 0.5, 0.25};  // exponents or weights, one per channel
+  std::int64_t values_count = 3;
+  double gradients[3] = {-7, -7, -7};
 
   const fpool_tensor* x_pointer = &x;
   const fpool_tensor* y_pointer = &y;
@@ -105,13 +171,18 @@ struct Operands {
   const fpool_tensor* indices_pointer = &indices;
   const fpool_window* window_pointer = &window;
   const fpool_average* average_pointer = &average;
+  const fpool_tensor* input_pointer = &input;
+  const fpool_tensor* output_pointer = &output;
+  const double* values_pointer = values;
 
   std::vector<std::vector<unsigned char>> storage =
-      std::vector<std::vector<unsigned char>>(4, std::vector<unsigned char>(kBytes, 0x3e));
+      std::vector<std::vector<unsigned char>>(6, std::vector<unsigned char>(kBytes, 0x3e));
   unsigned char* x_data = storage[0].data();
   unsigned char* y_data = storage[1].data();
   unsigned char* mask_data = storage[2].data();
   unsigned char* indices_data = storage[3].data();
+  unsigned char* input_data = storage[4].data();
+  unsigned char* output_data = storage[5].data();
   std::int64_t extents[5] = {-7, -7, -7, -7, -7};
 };
 
@@ -146,10 +217,11 @@ void expect_refused(Call call, const Fault& fault) {
   EXPECT_NE(message.find(text), std::string::npos) << message;
   EXPECT_EQ(operands.storage, before);
   EXPECT_EQ(operands.extents[0], -7);
+  EXPECT_EQ(operands.gradients[0], -7);
 }
 
 void expect_all_refused(const std::vector<Fault>& faults, const std::function<bool(Call)>& takes) {
-  for (const Call call : kCalls) {
+  for (const auto [call, name] : kCalls) {
     if (!takes(call)) continue;
     for (const Fault& fault : faults) expect_refused(call, fault);
   }
@@ -160,7 +232,7 @@ bool any_call(Call) { return true; }
 bool with_data(Call call) { return call != Call::output_extents && call != Call::mask_expand; }
 
 TEST(Abi, GoodOperandsAreAccepted) {
-  for (const Call call : kCalls) {
+  for (const auto [call, name] : kCalls) {
     Operands operands;
     EXPECT_EQ(operands(call), FPOOL_OK) << name_of(call) << ": " << fpool_last_error();
   }
@@ -478,6 +550,141 @@ TEST(Abi, RefusesBadAverages) {
       [](Call call) { return call == Call::avg_forward || call == Call::avg_backward; });
 }
 
+TEST(Abi, RefusesBadExponents) {
+  const double kNan = std::numeric_limits<double>::quiet_NaN();
+  const double kInfinity = std::numeric_limits<double>::infinity();
+  for (const Call call : {Call::lp_forward, Call::lp_backward}) {
+    for (const double p : {0.0, 0.99, -1.0, kNan, -kInfinity}) {
+      expect_refused(call, {FPOOL_ERROR_INVALID_ARGUMENT, "; it must be at least 1, or infinity",
+                            [p](Operands& o) { o.p = p; }});
+    }
+    expect_refused(call,
+                   {FPOOL_ERROR_INVALID_ARGUMENT, "p is nan", [kNan](Operands& o) { o.p = kNan; }});
+  }
+  expect_all_refused(
+      {
+          {FPOOL_ERROR_INVALID_ARGUMENT, "p is null",
+           [](Operands& o) { o.values_pointer = nullptr; }},
+          {FPOOL_ERROR_SHAPE_MISMATCH, "p has 2 values; it must have 1, or 3, one per channel",
+           [](Operands& o) { o.values_count = 2; }},
+          {FPOOL_ERROR_SHAPE_MISMATCH, "p has 0 values", [](Operands& o) { o.values_count = 0; }},
+          {FPOOL_ERROR_SHAPE_MISMATCH, "p has -1 values", [](Operands& o) { o.values_count = -1; }},
+          {FPOOL_ERROR_INVALID_ARGUMENT, "p[2] is 0; it must be greater than 0 and finite",
+           [](Operands& o) { o.values[2] = 0; }},
+          {FPOOL_ERROR_INVALID_ARGUMENT, "p[0] is nan", [=](Operands& o) { o.values[0] = kNan; }},
+          {FPOOL_ERROR_INVALID_ARGUMENT, "p[1] is inf",
+           [=](Operands& o) { o.values[1] = kInfinity; }},
+          {FPOOL_ERROR_INVALID_ARGUMENT, "p is -2",
+           [](Operands& o) {
+             o.values_count = 1;
+             o.values[0] = -2;
+           }},
+          {FPOOL_ERROR_INVALID_ARGUMENT, "epsilon is 0; it must be greater than 0 and finite",
+           [](Operands& o) { o.epsilon = 0; }},
+          {FPOOL_ERROR_INVALID_ARGUMENT, "epsilon is nan", [=](Operands& o) { o.epsilon = kNan; }},
+      },
+      has_exponents);
+}
+
+TEST(Abi, RefusesBadWeights) {
+  expect_all_refused(
+      {
+          {FPOOL_ERROR_INVALID_ARGUMENT, "alpha is null",
+           [](Operands& o) { o.values_pointer = nullptr; }},
+          {FPOOL_ERROR_SHAPE_MISMATCH, "alpha has 4 values; it must have 1, or 3, one per channel",
+           [](Operands& o) { o.values_count = 4; }},
+          {FPOOL_ERROR_INVALID_ARGUMENT, "alpha[1] is 1.5; it must be at least 0 and at most 1",
+           [](Operands& o) { o.values[1] = 1.5; }},
+          {FPOOL_ERROR_INVALID_ARGUMENT, "alpha[0] is -0.25",
+           [](Operands& o) { o.values[0] = -0.25; }},
+          {FPOOL_ERROR_INVALID_ARGUMENT, "alpha is nan",
+           [](Operands& o) {
+             o.values_count = 1;
+             o.values[0] = std::numeric_limits<double>::quiet_NaN();
+           }},
+      },
+      has_weights);
+}
+
+TEST(Abi, RefusesBadOperandsOfTheForwardCall) {
+  expect_all_refused(
+      {
+          {FPOOL_ERROR_INVALID_ARGUMENT, "x is null",
+           [](Operands& o) { o.input_pointer = nullptr; }},
+          {FPOOL_ERROR_INVALID_ARGUMENT, "x_data is null",
+           [](Operands& o) { o.input_data = nullptr; }},
+          {FPOOL_ERROR_SHAPE_MISMATCH, "x.extents are 2x3x7x8; they must be 2x3x7x9",
+           [](Operands& o) { o.input.extents[3] = 8; }},
+          {FPOOL_ERROR_UNSUPPORTED_TYPE, "x.dtype is f64",
+           [](Operands& o) {
+             o.input.dtype = FPOOL_F64;
+             o.input.byte_size *= 2;
+           }},
+          {FPOOL_ERROR_BAD_BUFFER, "x.byte_size is 1511",
+           [](Operands& o) { o.input.byte_size = 1511; }},
+          {FPOOL_ERROR_BAD_BUFFER, "overlap", [](Operands& o) { o.input_data = o.x_data; }},
+      },
+      needs_input);
+  expect_all_refused(
+      {
+          {FPOOL_ERROR_INVALID_ARGUMENT, "y is null",
+           [](Operands& o) { o.output_pointer = nullptr; }},
+          {FPOOL_ERROR_INVALID_ARGUMENT, "y_data is null",
+           [](Operands& o) { o.output_data = nullptr; }},
+          {FPOOL_ERROR_SHAPE_MISMATCH, "y.extents are 2x3x4x4; they must be 2x3x4x5",
+           [](Operands& o) { o.output.extents[3] = 4; }},
+          {FPOOL_ERROR_BAD_BUFFER, "y.byte_size is 479",
+           [](Operands& o) { o.output.byte_size = 479; }},
+          {FPOOL_ERROR_BAD_BUFFER, "overlap", [](Operands& o) { o.output_data = o.x_data + 1500; }},
+      },
+      needs_output);
+}
+
+TEST(Abi, GradientsOfParametersAreOptional) {
+  for (const bool exponents : {true, false}) {
+    Operands o;
+    const auto backward = [&](double* gradients) {
+      return exponents ? fpool_gem_backward(&o.input, o.input_data, &o.output, o.output_data, &o.y,
+                                            o.y_data, &o.window, o.values, 3, o.epsilon, &o.x,
+                                            o.x_data, gradients)
+                       : fpool_mixed_add_backward(&o.input, o.input_data, &o.y, o.y_data, &o.window,
+                                                  o.values, 3, &o.x, o.x_data, gradients);
+    };
+    EXPECT_EQ(backward(nullptr), FPOOL_OK) << fpool_last_error();
+    EXPECT_EQ(o.gradients[0], -7);
+    const auto dx = o.storage[0];
+    std::fill(o.storage[0].begin(), o.storage[0].end(), 0);
+    EXPECT_EQ(backward(o.gradients), FPOOL_OK) << fpool_last_error();
+    EXPECT_NE(o.gradients[0], -7);
+    EXPECT_TRUE(std::equal(dx.begin(), dx.begin() + o.x.byte_size, o.storage[0].begin()));
+  }
+}
+
+/** Averages and maxima side by side: y has twice the channels. */
+TEST(Abi, RefusesAJoinedOutputOfOtherChannels) {
+  Operands o;
+  o.y.extents[1] = 6;
+  o.y.byte_size *= 2;
+  EXPECT_EQ(fpool_mixed_cat_forward(&o.x, o.x_data, &o.window, &o.y, o.y_data), FPOOL_OK)
+      << fpool_last_error();
+  EXPECT_EQ(
+      fpool_mixed_cat_backward(&o.input, o.input_data, &o.y, o.y_data, &o.window, &o.x, o.x_data),
+      FPOOL_OK)
+      << fpool_last_error();
+  o.y.extents[1] = 3;
+  const auto before = o.storage;
+  for (const bool is_gradient : {false, true}) {
+    EXPECT_EQ(is_gradient ? fpool_mixed_cat_backward(&o.input, o.input_data, &o.y, o.y_data,
+                                                     &o.window, &o.x, o.x_data)
+                          : fpool_mixed_cat_forward(&o.x, o.x_data, &o.window, &o.y, o.y_data),
+              FPOOL_ERROR_SHAPE_MISMATCH);
+    EXPECT_NE(std::string(fpool_last_error()).find("y.extents are 2x3x4x5; they must be 2x6x4x5"),
+              std::string::npos)
+        << fpool_last_error();
+  }
+  EXPECT_EQ(o.storage, before);
+}
+
 TEST(Abi, RefusesBadExpansions) {
   const auto only = [](Call call) { return call == Call::mask_expand; };
   expect_all_refused(
@@ -517,13 +724,13 @@ TEST(Abi, OutputExtentsFillsAllFive) {
 }
 
 TEST(Abi, AnEmptyBatchNeedsNoBuffers) {
-  for (const Call call : kCalls) {
+  for (const auto [call, name] : kCalls) {
     Operands o;
-    for (fpool_tensor* t : {&o.x, &o.y, &o.mask, &o.indices}) {
+    for (fpool_tensor* t : {&o.x, &o.y, &o.mask, &o.indices, &o.input, &o.output}) {
       t->extents[0] = 0;
       t->byte_size = 0;
     }
-    o.x_data = o.y_data = o.mask_data = o.indices_data = nullptr;
+    o.x_data = o.y_data = o.mask_data = o.indices_data = o.input_data = o.output_data = nullptr;
     EXPECT_EQ(o(call), FPOOL_OK) << name_of(call) << ": " << fpool_last_error();
   }
 }

@@ -230,6 +230,48 @@ public final class SppBlock {
   }
 
   /**
+   * Expands a mask to flat indices.
+   *
+   * @param mask the mask of a forward call
+   * @param arena owner of the indices' memory
+   * @return {@link DType#I64} of the mask's shape: the row times the width plus the column of every
+   *     maximum in its plane
+   * @throws IllegalArgumentException if the mask is not of the type and shape of a forward call of
+   *     these kernels
+   */
+  public Tensor indices(Tensor mask, Arena arena) {
+    Shape shape = Objects.requireNonNull(mask, "mask").shape();
+    if (mask.dtype() != maskType()
+        || shape.spatialRank() != 2
+        || shape.channels() % kernels.length != 0) {
+      throw new IllegalArgumentException(
+          String.format(
+              "mask is %s of %s; it must be of rank 2, %s, with a multiple of %d channels",
+              mask.dtype(), shape, maskType(), kernels.length));
+    }
+    Tensor indices = Tensor.allocate(arena, DType.I64, shape);
+    for (long n = 0; n < shape.batch(); n++) {
+      for (long c = 0; c < shape.channels(); c++) {
+        // The largest kernel comes first.
+        long group = c / (shape.channels() / kernels.length);
+        long kernel = kernels[kernels.length - 1 - (int) group];
+        for (long h = 0; h < shape.spatial(0); h++) {
+          for (long w = 0; w < shape.spatial(1); w++) {
+            long entry = (long) mask.get(n, c, h, w);
+            if (mask.dtype() == DType.U8) {
+              long row = h - kernel / 2 + entry / kernel;
+              long column = w - kernel / 2 + entry % kernel;
+              entry = row * shape.spatial(1) + column;
+            }
+            indices.set(entry, n, c, h, w);
+          }
+        }
+      }
+    }
+    return indices;
+  }
+
+  /**
    * Joins the gradient of the input and those of the maxima, into a new tensor.
    *
    * @param gradient gradient of the output, {@link DType#F32} or {@link DType#F16}

@@ -170,6 +170,7 @@ class SppBlockTest {
       assertEquals(Shape.of(layout, 1, 128, 19, 19), joined.output().shape());
       float[] groups = TestTensors.planar(joined.output());
       float[] masks = TestTensors.planar(joined.mask());
+      float[] places = TestTensors.planar(SppBlock.of(5, 9, 13).indices(joined.mask(), arena));
       int group = 32 * 19 * 19;
       long[] order = {13, 9, 5};
       for (int i = 0; i < order.length; i++) {
@@ -183,6 +184,10 @@ class SppBlockTest {
             TestTensors.planar(pool.mask().tensor()),
             Arrays.copyOfRange(masks, i * group, (i + 1) * group),
             "mask of k=" + order[i]);
+        assertSameBits(
+            TestTensors.planar(pool.mask().indices(Mask.IndexBase.PLANE, arena)),
+            Arrays.copyOfRange(places, i * group, (i + 1) * group),
+            "indices of k=" + order[i]);
       }
       assertSameBits(values, Arrays.copyOfRange(groups, 3 * group, 4 * group), "input");
     }
@@ -339,6 +344,10 @@ class SppBlockTest {
                   x,
                   Tensor.wrap(
                       result.output().segment().asReadOnly(), DType.F32, result.output().shape())));
+      assertRefused("mask is F32 of ", () -> block.indices(x, arena));
+      assertRefused(
+          "with a multiple of 3 channels",
+          () -> SppBlock.of(3, 5, 7).indices(result.mask(), arena));
       result.mask().segment().fill((byte) 200);
       IndexOutOfBoundsException bad =
           assertThrows(

@@ -23,6 +23,7 @@ import java.util.function.BiFunction;
 import java.util.function.IntUnaryOperator;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -727,6 +728,12 @@ class OperatorTest {
           int bin = i % (C * 13);
           return i / (C * 13) * C + (bin < C * 4 ? bin / 4 : (bin - C * 4) / 9);
         });
+
+    pool(in, out, mask, "--op", "spp-block", "--kernels", "3,17");
+    assertArrayEquals(nchw(N, 2 * C, H, W), NpyFile.read(mask).extents());
+    requireMaximaAt(x, NpyFile.read(out).doubles(), NpyFile.read(mask).longs());
+    pool(in, out, mask, "--op", "spp-block", "--kernels", "3,5");
+    requireMaximaAt(x, NpyFile.read(out).doubles(), NpyFile.read(mask).longs());
     Program.run(
             "pool",
             in,
@@ -747,6 +754,16 @@ class OperatorTest {
     List<Object> args = new ArrayList<>(List.of("pool", in, "-o", out, "--mask-out", mask));
     args.addAll(List.of(options));
     Program.run(args.toArray()).requireSuccess();
+  }
+
+  /** Of an output of two kernels and the input, the maxima are where {@code places} say. */
+  private static void requireMaximaAt(float[] x, double[] y, long[] places) {
+    int image = 2 * C * H * W;
+    double[] maxima =
+        IntStream.range(0, N * image)
+            .mapToDouble(i -> y[i / image * (3 * image / 2) + i % image])
+            .toArray();
+    requireValuesAt(x, maxima, places, i -> i / image * C + i / (H * W) % C);
   }
 
   private static void requireValuesAt(

@@ -2,6 +2,7 @@ package org.featurepool.cli.operator;
 
 import java.lang.foreign.Arena;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import org.featurepool.DType;
 import org.featurepool.Shape;
@@ -12,16 +13,19 @@ import org.featurepool.Tensor;
 record SpatialPyramidBlock(String name, String summary) implements Operator {
   @Override
   public List<Option<?>> options() {
-    return List.of(Options.KERNELS);
+    return List.of(Options.KERNELS, Options.MASK_OUT);
   }
 
   @Override
   public Pooling make(Arguments arguments, Arena arena) {
     Values kernels = arguments.require(Options.KERNELS);
-    return new Block(Axes.ofPictures(arguments), SppBlock.of(kernels.toArray()));
+    return new Block(
+        Axes.ofPictures(arguments),
+        SppBlock.of(kernels.toArray()),
+        arguments.has(Options.MASK_OUT));
   }
 
-  private record Block(Axes axes, SppBlock pool) implements Pooling {
+  private record Block(Axes axes, SppBlock pool, boolean wantsMask) implements Pooling {
     @Override
     public Set<DType> types() {
       return Types.F32_F16_U8;
@@ -40,7 +44,18 @@ record SpatialPyramidBlock(String name, String summary) implements Operator {
 
     @Override
     public Result forward(Input x, Arena arena) {
-      return new Result(pool.forward(x.tensor(), arena));
+      if (!wantsMask) {
+        return new Result(pool.forward(x.tensor(), arena));
+      }
+      SppBlock.Result pooled = pool.forwardWithMask(x.tensor(), arena);
+      Tensor indices = pool.indices(pooled.mask(), arena);
+      return new Result(
+          pooled.output(),
+          Map.of(
+              Options.MASK_OUT.name(),
+              file ->
+                  ArrayForm.write(
+                      file, indices, ArrayForm.extents(indices.shape(), outputAxes(x.axes())))));
     }
 
     @Override
