@@ -15,10 +15,13 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.SplittableRandom;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The loader, each time in a JVM of its own, through the same properties that users set. */
 class LoaderTest {
@@ -238,11 +241,13 @@ class LoaderTest {
     assertRefused(probeJar(), "it is a symbolic link or a file, not a folder");
   }
 
-  @Test
-  void aFileSystemWithoutExecutionIsNamedAsTheReason() throws IOException {
-    Path mount = Files.createDirectory(folder.resolve("noexec"));
+  /**
+   * Runs a shell script, whose arguments are the command of a probe, where {@code mount} is a file
+   * system with the given options.
+   */
+  private Tools.Run withFileSystem(Path mount, String options, String script) {
     List<String> isolate = List.of("unshare", "--user", "--map-root-user", "--mount", "sh", "-c");
-    String mounting = "mount -t tmpfs -o noexec tmpfs '" + mount + "'";
+    String mounting = "mount -t tmpfs -o " + options + " tmpfs '" + mount + "'";
     List<String> attempt = new ArrayList<>(isolate);
     attempt.add(mounting);
     assumeTrue(
@@ -250,14 +255,80 @@ class LoaderTest {
         "this system lets nobody mount a file system of their own");
 
     List<String> command = new ArrayList<>(isolate);
-    command.add(mounting + " && exec \"$@\"");
+    command.add(mounting + " && " + script);
     command.add("sh");
     command.addAll(Tools.probe(CLASS_PATH, "-Dfeaturepool.cache=" + mount.resolve("cache")));
+    return Tools.start(command).await();
+  }
+
+  @Test
+  void aFileSystemWithoutExecutionIsNamedAsTheReason() throws IOException {
+    Path mount = Files.createDirectory(folder.resolve("noexec"));
     assertRefused(
-        Tools.start(command).await(),
+        withFileSystem(mount, "noexec", "exec \"$@\""),
         "its file system is mounted noexec",
         "name one on another file system with -Dfeaturepool.cache",
         "cause java.lang.UnsatisfiedLinkError");
+  }
+
+  /** The first probe finds no room; it leaves nothing behind, and the second, with room, loads. */
+  @Test
+  void aFullDiskIsToldAndOnceThereIsRoomAllIsWell() throws IOException {
+    Path mount = Files.createDirectory(folder.resolve("full"));
+    String script =
+        "\"$@\"; ls -A '%1$s/cache' | sed 's/^/left /'; mount -o remount,size=64m '%1$s'; exec \"$@\"";
+    Tools.Run run = withFileSystem(mount, "size=256k", script.formatted(mount));
+    int second = run.output().lastIndexOf("available ");
+    assertTrue(second > 0, run::output);
+    assertRefused(
+        new Tools.Run(0, run.output().substring(0, second)),
+        "cannot be extracted to the folder " + mount.resolve("cache"),
+        "No space left on device",
+        "name a writable folder of your own with -Dfeaturepool.cache=FOLDER");
+    assertLoaded(new Tools.Run(run.exit(), run.output().substring(second)));
+  }
+
+  /** As with a full disk, at every block of the library that may be the first without room. */
+  @ParameterizedTest
+  @ValueSource(ints = {0, 1, 100, 1000})
+  void aLimitOfTheSizeOfFilesIsTold(int blocks) throws IOException {
+    List<String> command =
+        new ArrayList<>(List.of("sh", "-c", "ulimit -f " + blocks + " && exec \"$@\"", "sh"));
+    // The JVM's own file of counters would be the first that has no room.
+    command.addAll(Tools.probe(CLASS_PATH, "-Dfeaturepool.cache=" + cache, "-XX:-UsePerfData"));
+    assertRefused(
+        Tools.start(command).await(),
+        "cannot be extracted to the folder " + cache,
+        "File too large",
+        "name a writable folder of your own with -Dfeaturepool.cache=FOLDER");
+    assertEquals(List.of(), cached());
+    assertLoaded(probeJar());
+  }
+
+  /** Killed at random points of its start, most of them while the library is written. */
+  @Test
+  void aProcessKilledDuringExtractionIsNoHarmToTheNext() throws Exception {
+    long seed = Long.getLong("featurepool.test.seed", System.nanoTime());
+    SplittableRandom random = new SplittableRandom(seed);
+    int during = 0;
+    for (int i = 0; i < 8; i++) {
+      cache = folder.resolve("cache" + i);
+      Tools.Running killed = Tools.start(Tools.probe(CLASS_PATH, "-Dfeaturepool.cache=" + cache));
+      while (killed.process().isAlive() && (Files.notExists(cache) || cached().isEmpty())) {
+        Thread.onSpinWait();
+      }
+      long end = System.nanoTime() + random.nextLong(15_000_000);
+      while (System.nanoTime() < end) {
+        Thread.onSpinWait();
+      }
+      killed.process().destroyForcibly().waitFor();
+      List<Path> left = cached();
+      during += left.stream().anyMatch(file -> file.toString().endsWith(".so")) ? 0 : 1;
+      Tools.Run next = probeJar();
+      assertTrue(next.output().startsWith("available true\n"), () -> seed + ": " + next.output());
+      assertLoaded(next);
+    }
+    System.out.println("killed during extraction: " + during + " of 8, all others after it");
   }
 
   @Test
