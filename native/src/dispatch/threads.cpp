@@ -1,6 +1,7 @@
 #include "dispatch/threads.hpp"
 
 #include <hwy/cache_control.h>
+#include <pthread.h>
 #include <sched.h>
 
 #include <algorithm>
@@ -16,8 +17,11 @@
 #include <mutex>
 #include <new>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <unsupported/Eigen/CXX11/ThreadPool>
+#include <utility>
+#include <vector>
 
 #include "dispatch/dispatch.hpp"
 #include "geometry/error.hpp"
@@ -80,11 +84,68 @@ class Loop {
   std::exception_ptr error_;
 };
 
+/** A thread that is there before it is told what to run. */
+class Worker {
+ public:
+  Worker()
+      : thread_([this] {
+          pthread_setname_np(pthread_self(), "featurepool");
+          told_.wait(false, std::memory_order_acquire);
+          if (body_) body_();
+        }) {}
+
+  ~Worker() {
+    if (!told_) run({});
+    thread_.join();
+  }
+
+  void run(std::function<void()> body) noexcept {
+    body_ = std::move(body);
+    told_.store(true, std::memory_order_release);
+    told_.notify_one();
+  }
+
+ private:
+  std::function<void()> body_;
+  std::atomic<bool> told_{false};
+  std::thread thread_;
+};
+
+/**
+ * Where the pool has its threads from: they exist before it does, because a pool that one of its
+ * threads is refused waits for ever for the others.
+ */
+struct WorkersMade : Eigen::StlThreadEnvironment {
+  using EnvThread = Worker;
+
+  /** Fewer than `count` where the system has no more memory or allows no more threads. */
+  explicit WorkersMade(int count) {
+    try {
+      made->reserve(static_cast<std::size_t>(count));
+      while (count-- > 0) made->push_back(std::make_unique<Worker>());
+    } catch (const std::bad_alloc&) {
+      // No memory for more.
+    } catch (const std::system_error&) {
+      // No more threads for this process.
+    }
+  }
+
+  Worker* CreateThread(std::function<void()> body) noexcept {
+    Worker* const worker = made->back().release();
+    made->pop_back();
+    worker->run(std::move(body));
+    return worker;
+  }
+
+  std::shared_ptr<std::vector<std::unique_ptr<Worker>>> made =
+      std::make_shared<std::vector<std::unique_ptr<Worker>>>();
+};
+
 /**
  * Workers that look for work for some 50 us after they had some, for programs that call again at
  * once; then they sleep, and the pool uses no processor time.
  */
-using Workers = Eigen::ThreadPool;
+using Workers = Eigen::ThreadPoolTempl<WorkersMade>;
 
 /** The number of threads and the workers behind it, made at first need. */
 class Pool {
@@ -107,11 +168,16 @@ class Pool {
     retired.swap(workers_);
   }
 
+  /** None where one thread does all, or no other can be had. */
   std::shared_ptr<Workers> workers() {
     const std::lock_guard lock(mutex_);
     const int threads = resolved();
     if (threads > 1 && !workers_) {
-      workers_ = std::make_shared<Workers>(threads - 1, /*allow_spinning=*/true);
+      const WorkersMade workers(threads - 1);
+      const auto count = static_cast<int>(workers.made->size());
+      if (count > 0) {
+        workers_ = std::make_shared<Workers>(count, /*allow_spinning=*/true, workers);
+      }
     }
     return workers_;
   }

@@ -14,23 +14,25 @@ import java.util.List;
 import java.util.SplittableRandom;
 
 /**
- * A program that lets every allocation of the native library fail, one at a time. Each call must
- * then give an {@link OutOfMemoryError} or its right result, hold on to no memory, and work when it
- * is repeated.
+ * A program that lets every allocation of the native library, and every thread that it makes, fail,
+ * one at a time. Each call must then give an {@link OutOfMemoryError} or its right result, hold on
+ * to no memory, and work when it is repeated.
  *
  * <p>Arguments: the preloaded library that fails, number of native threads, a seed.
  */
 final class AllocationFailures {
   private final MethodHandle failAfter;
   private final MethodHandle failures;
-  private final MethodHandle allocations;
+  private final MethodHandle requests;
   private final MethodHandle held;
+  private final int threads;
   private long calls;
   private long failed;
   private long survived;
 
   @SuppressWarnings("restricted")
-  private AllocationFailures(Path preloaded) throws Throwable {
+  private AllocationFailures(Path preloaded, int threads) throws Throwable {
+    this.threads = threads;
     SymbolLookup symbols = SymbolLookup.libraryLookup(preloaded, Arena.global());
     Linker linker = Linker.nativeLinker();
     FunctionDescriptor number = FunctionDescriptor.of(ValueLayout.JAVA_LONG);
@@ -38,7 +40,7 @@ final class AllocationFailures {
         linker.downcallHandle(
             symbols.findOrThrow("fa_fail_after"), FunctionDescriptor.ofVoid(ValueLayout.JAVA_LONG));
     failures = linker.downcallHandle(symbols.findOrThrow("fa_failures"), number);
-    allocations = linker.downcallHandle(symbols.findOrThrow("fa_allocations"), number);
+    requests = linker.downcallHandle(symbols.findOrThrow("fa_requests"), number);
     held = linker.downcallHandle(symbols.findOrThrow("fa_held"), number);
     MethodHandle watch =
         linker.downcallHandle(
@@ -51,9 +53,10 @@ final class AllocationFailures {
   }
 
   public static void main(String[] arguments) throws Throwable {
-    Featurepool.setThreads(Integer.parseInt(arguments[1]));
+    int threads = Integer.parseInt(arguments[1]);
+    Featurepool.setThreads(threads);
     long seed = Long.parseLong(arguments[2]);
-    AllocationFailures test = new AllocationFailures(Path.of(arguments[0]));
+    AllocationFailures test = new AllocationFailures(Path.of(arguments[0]), threads);
     List<Subject> subjects = new ArrayList<>();
     for (PoolCase pool :
         new PoolCase[] {
@@ -76,7 +79,9 @@ final class AllocationFailures {
             + ", allocations failed "
             + test.failed
             + ", of which the call did without "
-            + test.survived);
+            + test.survived
+            + ", workers "
+            + Workers.await(threads - 1));
   }
 
   private void check(Subject subject, Layout layout, long seed) throws Throwable {
@@ -91,6 +96,12 @@ final class AllocationFailures {
       Tensor dy = TestTensors.blank(arena, DType.F32, y.shape());
       dy.segment().fill((byte) 0x3d);
       check(subject.name() + ", " + layout, a -> subject.forward().apply(x, a));
+      check(
+          subject.name() + ", " + layout + ", with workers made anew",
+          a -> {
+            Featurepool.setThreads(threads);
+            return subject.forward().apply(x, a);
+          });
       check("gradient of " + subject.name() + ", " + layout, a -> subject.backward().of(dy, x, a));
     }
   }
@@ -103,9 +114,9 @@ final class AllocationFailures {
     // The second time, what is kept between calls is there.
     result(call);
     float[] expected = result(call);
-    long before = (long) allocations.invokeExact();
+    long before = (long) requests.invokeExact();
     result(call);
-    long count = (long) allocations.invokeExact() - before;
+    long count = (long) requests.invokeExact() - before;
     long holding = (long) held.invokeExact();
     for (long i = 0; i < count; i++) {
       failAfter.invokeExact(i);

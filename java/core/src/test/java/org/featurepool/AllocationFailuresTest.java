@@ -48,7 +48,9 @@ class AllocationFailuresTest {
             .start();
     assertEquals(0, compiler.waitFor(), "the compiler");
     ChildJvm.Outcome outcome =
-        new ChildJvm(folder, Map.of("LD_PRELOAD", library.toString()))
+        new ChildJvm(
+                folder,
+                Map.of("LD_PRELOAD", library.toString(), "FEATUREPOOL_LEAST_SHARED_BYTES", "1"))
             .runWithTests(
                 Duration.ofMinutes(5),
                 AllocationFailures.class.getName(),
@@ -57,6 +59,8 @@ class AllocationFailuresTest {
                 "5");
     assertEquals(0, outcome.exit(), outcome.output());
     assertTrue(outcome.output().contains("allocations failed "), outcome.output());
+    String workers = ", workers " + (threads - 1) + "\n";
+    assertTrue(outcome.output().endsWith(workers), outcome.output());
     System.out.println("failing allocations: " + threads + " threads: " + outcome.output().strip());
   }
 }

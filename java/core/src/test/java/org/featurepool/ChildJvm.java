@@ -28,20 +28,33 @@ final class ChildJvm {
     this.environment = environment;
   }
 
-  /** The library, its binding and the folder itself. */
+  /** The library, its binding, what unpacks the native library, and the folder itself. */
   String classPath() throws URISyntaxException {
     return String.join(
-        File.pathSeparator, place(MaxPool.class), place(NativeLibrary.class), folder.toString());
+        File.pathSeparator,
+        place(MaxPool.class),
+        place(NativeLibrary.class),
+        place("org.tukaani.xz", "org.tukaani.xz.XZInputStream"),
+        folder.toString());
   }
 
-  /** The folder or jar of a class, whether it was found on the module path or the class path. */
   private static String place(Class<?> type) throws URISyntaxException {
-    Module module = type.getModule();
-    if (!module.isNamed()) {
-      return Path.of(type.getProtectionDomain().getCodeSource().getLocation().toURI()).toString();
+    return place(type.getModule().getName(), type.getName());
+  }
+
+  /** The folder or jar of a class, whether it is found on the module path or the class path. */
+  private static String place(String module, String type) throws URISyntaxException {
+    Module own = MaxPool.class.getModule();
+    try {
+      if (!own.isNamed()) {
+        Class<?> there = Class.forName(type, false, MaxPool.class.getClassLoader());
+        return Path.of(there.getProtectionDomain().getCodeSource().getLocation().toURI())
+            .toString();
+      }
+    } catch (ClassNotFoundException missing) {
+      throw new AssertionError(missing);
     }
-    ResolvedModule resolved =
-        module.getLayer().configuration().findModule(module.getName()).orElseThrow();
+    ResolvedModule resolved = own.getLayer().configuration().findModule(module).orElseThrow();
     return Path.of(resolved.reference().location().orElseThrow()).toString();
   }
 
@@ -66,6 +79,11 @@ final class ChildJvm {
                 "--enable-native-access=ALL-UNNAMED",
                 "-classpath",
                 classPath));
+    // Set when coverage is measured, which these JVMs add to.
+    String agent = System.getProperty("featurepool.test.agent", "");
+    if (!agent.isBlank()) {
+      command.add(agent);
+    }
     command.addAll(List.of(arguments));
     Path output = folder.resolve("output.txt");
     ProcessBuilder builder =

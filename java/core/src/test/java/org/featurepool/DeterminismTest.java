@@ -22,9 +22,10 @@ class DeterminismTest {
   /** What {@link Digests} prints under one instruction set. */
   private List<String> digests(String isa, int repetitions) throws Exception {
     ChildJvm.Outcome outcome =
-        new ChildJvm(folder, Map.of("FEATUREPOOL_MAX_ISA", isa))
+        new ChildJvm(
+                folder, Map.of("FEATUREPOOL_MAX_ISA", isa, "FEATUREPOOL_LEAST_SHARED_BYTES", "1"))
             .runWithTests(
-                Duration.ofMinutes(10), Digests.class.getName(), Integer.toString(repetitions));
+                Duration.ofMinutes(20), Digests.class.getName(), Integer.toString(repetitions));
     assertEquals(0, outcome.exit(), outcome.output());
     return outcome.output().lines().toList();
   }
@@ -32,12 +33,17 @@ class DeterminismTest {
   private void compare(int repetitions) throws Exception {
     List<String> isas = new ArrayList<>();
     List<List<String>> all = new ArrayList<>();
+    double workerSeconds = 0;
     for (String isa : new String[] {"SSE4", "AVX2", "AVX3", "NEON"}) {
       List<String> lines = digests(isa, repetitions);
       // A cap beyond what the processor has leaves the best that it has.
       if (!lines.isEmpty() && lines.getFirst().equals("isa " + isa)) {
         isas.add(isa);
-        all.add(lines);
+        String[] workers = lines.getLast().split(" ");
+        assertEquals("7", workers[1], "most workers at once");
+        assertTrue(Double.parseDouble(workers[3]) > 0, lines.getLast());
+        workerSeconds += Double.parseDouble(workers[3]);
+        all.add(lines.subList(0, lines.size() - 1));
       }
     }
     assertTrue(!isas.isEmpty(), "no instruction set");
@@ -52,10 +58,11 @@ class DeterminismTest {
             + isas
             + ", "
             + (all.getFirst().size() - 1)
-            + " results x 8 numbers of"
-            + " threads x "
+            + " results x 8 numbers of threads x "
             + repetitions
-            + " repetitions");
+            + " repetitions, workers ran "
+            + Math.round(workerSeconds)
+            + " s");
   }
 
   private static void compare(String expected, String actual, String what) {

@@ -9,8 +9,8 @@ import java.util.SplittableRandom;
 /**
  * A program that prints the instruction set and, a line each, what every operator gives: {@code
  * exact}, a digest, of what selects; {@code close}, the largest magnitude and some elements, of
- * what sums. It ends with an error where two numbers of threads, two repetitions or, of what
- * selects, the layouts differ.
+ * what sums; at last the number of worker threads and how long they ran. It ends with an error
+ * where two numbers of threads, two repetitions or, of what selects, the layouts differ.
  *
  * <p>Argument: number of repetitions.
  */
@@ -18,6 +18,8 @@ final class Digests {
   private static final int THREADS = 8;
   private static final int SAMPLES = 16;
   private static final long SEED = 77;
+  private static int mostWorkers;
+  private static double workerSeconds;
 
   private Digests() {}
 
@@ -33,17 +35,19 @@ final class Digests {
     List<Subject> subjects = new ArrayList<>();
     for (PoolCase pool :
         new PoolCase[] {
-          PoolCase.of2d(12, 60, 81, 3, 2).withPadding(1, 1),
-          PoolCase.of2d(12, 60, 81, 2, 2),
-          PoolCase.adaptive2d(16, 50, 70, 7, 9),
-          PoolCase.of2d(6, 90, 91, 5, 1).withPadding(2, 2)
+          // Long enough for workers to wake before all is done.
+          PoolCase.of2d(20, 120, 161, 3, 2).withPadding(1, 1),
+          PoolCase.of2d(20, 120, 161, 2, 2),
+          PoolCase.adaptive2d(24, 100, 140, 7, 9),
+          PoolCase.of2d(12, 90, 91, 5, 1).withPadding(2, 2)
         }) {
       subjects.addAll(Subject.ofWindows(pool, SEED));
     }
-    subjects.addAll(Subject.ofOwnGeometry(Shape.nchw(2, 12, 47, 51), SEED));
+    subjects.addAll(Subject.ofOwnGeometry(Shape.nchw(2, 16, 67, 71), SEED));
     for (Subject subject : subjects) {
       print(subject, Integer.parseInt(arguments[0]));
     }
+    System.out.println("workers " + mostWorkers + " seconds " + workerSeconds);
   }
 
   private static void print(Subject subject, int repetitions) {
@@ -54,19 +58,13 @@ final class Digests {
             : random.doubles(subject.inputSize(), -1, 1).toArray();
     double[][] planar = null;
     for (Layout layout : Layout.values()) {
-      double[][] first = null;
-      for (int repetition = 0; repetition < repetitions; repetition++) {
-        for (int threads = 1; threads <= THREADS; threads++) {
-          Featurepool.setThreads(threads);
-          double[][] results = results(subject, layout, x);
-          first = first == null ? results : first;
-          requireSame(first, results, subject.name() + ", " + layout + ", " + threads + " threads");
-        }
-      }
-      planar = planar == null ? first : planar;
+      double[][] results = results(subject, layout, x, repetitions);
+      planar = planar == null ? results : planar;
       if (subject.traits().selects()) {
-        requireSame(
-            Arrays.copyOf(planar, 1), Arrays.copyOf(first, 1), subject.name() + ", two layouts");
+        int at = Arrays.mismatch(planar[0], results[0]);
+        if (at >= 0) {
+          throw new AssertionError(subject.name() + ": layouts differ at element " + at);
+        }
       }
     }
     System.out.println(
@@ -77,32 +75,36 @@ final class Digests {
     System.out.println("close " + sample(planar[1]));
   }
 
-  private static double[][] results(Subject subject, Layout layout, double[] x) {
+  /** Output and gradient, of one thread and, to the bit, of all numbers of them. */
+  private static double[][] results(Subject subject, Layout layout, double[] x, int repetitions) {
     try (Arena arena = Arena.ofConfined()) {
+      Featurepool.setThreads(1);
       Tensor input = TestTensors.converted(arena, DType.F32, subject.input(layout), x);
       Tensor y = subject.forward().apply(input, arena);
       double[] weights = new double[(int) y.shape().elementCount()];
       Arrays.setAll(weights, i -> (i * 37 % 101 - 50) / 64.0);
       Tensor dy = TestTensors.converted(arena, DType.F32, y.shape(), weights);
       Tensor dx = subject.backward().of(dy, input, arena);
+      for (int threads = 1; threads <= THREADS; threads++) {
+        String what = subject.name() + ", " + layout + ", " + threads + " threads";
+        Featurepool.setThreads(threads);
+        for (int repetition = 0; repetition < repetitions; repetition++) {
+          try (Arena call = Arena.ofConfined()) {
+            requireSame(y, subject.forward().apply(input, call), what);
+            requireSame(dx, subject.backward().of(dy, input, call), "gradient of " + what);
+          }
+        }
+        mostWorkers = Math.max(mostWorkers, Workers.count());
+        workerSeconds += Workers.seconds();
+      }
       return new double[][] {TestTensors.doubles(y), TestTensors.doubles(dx)};
     }
   }
 
-  private static void requireSame(double[][] expected, double[][] actual, String what) {
-    for (int i = 0; i < expected.length; i++) {
-      int at = Arrays.mismatch(expected[i], actual[i]);
-      if (at >= 0) {
-        throw new AssertionError(
-            (i == 0 ? "" : "gradient of ")
-                + what
-                + ": element "
-                + at
-                + " is "
-                + actual[i][at]
-                + ", not "
-                + expected[i][at]);
-      }
+  private static void requireSame(Tensor expected, Tensor actual, String what) {
+    long at = expected.segment().mismatch(actual.segment());
+    if (at >= 0) {
+      throw new AssertionError(what + ": byte " + at + " is another one");
     }
   }
 

@@ -69,6 +69,7 @@ class EnvironmentTest {
   @CsvSource({
     "FEATUREPOOL_MAX_ISA, 1 2 3",
     "FEATUREPOOL_KERNEL, 1 2",
+    "FEATUREPOOL_LEAST_SHARED_BYTES, 1 2",
     "FEATUREPOOL_THREADS, 1 2 4"
   })
   void unknownValuesAreErrors(String variable, String refused) throws Exception {

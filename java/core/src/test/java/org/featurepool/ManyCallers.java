@@ -13,7 +13,6 @@ import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicLong;
-import java.util.stream.Stream;
 
 /**
  * A program whose many threads pool the same tensors and tensors of their own at once. It checks
@@ -30,13 +29,14 @@ final class ManyCallers {
       List.of(
           PoolCase.of2d(3, 14, 15, 3, 2).withPadding(1, 1),
           PoolCase.of2d(16, 28, 28, 2, 2),
-          PoolCase.of2d(48, 56, 57, 3, 2).withPadding(1, 1));
+          PoolCase.of2d(48, 56, 57, 3, 2).withPadding(1, 1),
+          PoolCase.of2d(32, 112, 113, 3, 2).withPadding(1, 1));
 
   private final List<Job> jobs = new ArrayList<>();
   private final AtomicBoolean stop = new AtomicBoolean();
   private final AtomicLong elements = new AtomicLong();
   private final AtomicLong calls = new AtomicLong();
-  private final AtomicLong most = new AtomicLong();
+  private int mostWorkers;
 
   /** An input, and what each operator gives. */
   private record Job(
@@ -69,7 +69,8 @@ final class ManyCallers {
         largest = Math.max(largest, together.resident);
       }
       System.out.println("calls " + calls);
-      System.out.println("workers " + (most.get() - 1));
+      System.out.println("workers " + mostWorkers);
+      System.out.println("worker-seconds " + Workers.seconds());
       System.out.println("resident-growth " + (double) (largest - least) / least);
       System.out.println("resident-megabytes " + (largest >> 20));
       System.out.println("throughput-ratio " + many / single);
@@ -113,7 +114,7 @@ final class ManyCallers {
     return results;
   }
 
-  /** Elements per second of wall and of processor time, and resident bytes at the end. */
+  /** Elements per second of wall and of processor time, and resident bytes on average. */
   private record Rate(double perSecond, double perCpuSecond, long resident) {}
 
   private Rate phase(int seconds, int platform, int virtual) throws Exception {
@@ -148,26 +149,26 @@ final class ManyCallers {
     }
     ready.await();
     Thread.sleep(100);
-    long before = threadsOfTheProcess();
     long elementsBefore = elements.get();
     double cpu = processorSeconds();
     long start = System.nanoTime();
     go.countDown();
-    long workers = 0;
+    long resident = 0;
+    int samples = 0;
     while (System.nanoTime() - start < seconds * 1_000_000_000L) {
       Thread.sleep(50);
-      workers = Math.max(workers, threadsOfTheProcess() - before);
+      mostWorkers = Math.max(mostWorkers, Workers.count());
+      resident += resident();
+      samples++;
     }
     double elapsed = (System.nanoTime() - start) / 1e9;
     double used = processorSeconds() - cpu;
     long done = elements.get() - elementsBefore;
-    long resident = resident();
-    most.accumulateAndGet(workers + 1, Math::max);
     stop.set(true);
     for (Thread thread : threads) {
       thread.join();
     }
-    return new Rate(done / elapsed, done / used, resident);
+    return new Rate(done / elapsed, done / used, resident / samples);
   }
 
   private void work(int number) {
@@ -206,15 +207,6 @@ final class ManyCallers {
     } catch (Exception e) {
       throw new IllegalStateException(e);
     }
-  }
-
-  private static long threadsOfTheProcess() {
-    return io(
-        () -> {
-          try (Stream<Path> tasks = Files.list(Path.of("/proc/self/task"))) {
-            return tasks.count();
-          }
-        });
   }
 
   private static long resident() {

@@ -61,7 +61,7 @@ class ThreadsTest {
 
   @ParameterizedTest
   @EnumSource(Layout.class)
-  void resultsDoNotDependOnThreads(Layout layout) {
+  void resultsDoNotDependOnThreads(Layout layout) throws Exception {
     SplittableRandom random = new SplittableRandom(5);
     float[] values = TestTensors.floats(random, LARGE.inputSize(), false);
     float[] gradients = TestTensors.floats(random, LARGE.outputSize(), false);
@@ -71,6 +71,7 @@ class ThreadsTest {
       Featurepool.setThreads(threads);
       assertEquals(threads, Featurepool.threads());
       expected.assertSame(Results.of(layout, values, gradients), threads + " threads");
+      assertEquals(threads - 1, Workers.await(threads - 1), "workers that calls are shared with");
     }
   }
 
