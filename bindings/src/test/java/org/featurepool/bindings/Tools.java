@@ -104,11 +104,18 @@ final class Tools {
   static List<String> java(List<Path> classPath, String... options) {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+    command.addAll(agent());
     command.addAll(List.of(options));
     command.add("-cp");
     command.add(String.join(":", classPath.stream().map(Path::toString).toList()));
     command.add(LoaderProbe.class.getName());
     return command;
+  }
+
+  /** The option that has a JVM counted when coverage is measured; none otherwise. */
+  private static List<String> agent() {
+    String agent = System.getProperty("featurepool.test.agent", "");
+    return agent.isBlank() ? List.of() : List.of(agent);
   }
 
   /** Compiles C source to a program or, with {@code -shared -fPIC}, to a library. */
