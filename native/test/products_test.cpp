@@ -588,6 +588,37 @@ TEST(NetVlad, ManyBlocksGiveTheSameBitsForEveryNumberOfThreads) {
   }
 }
 
+TEST(NetVlad, AnImageGivesTheSameBitsWhereverItLies) {
+  for (const std::int32_t dtype : {FPOOL_F32, FPOOL_F64}) {
+    for (const std::int32_t layout : {FPOOL_PLANAR, FPOOL_INTERLEAVED}) {
+      NetVladCase batch;
+      batch.n = 5;
+      batch.h = 3;
+      batch.w = 5;  // images of an odd number of elements: their rows are aligned in every way
+      batch.d = 3;
+      batch.ghosts = 1;
+      batch.normalize = true;
+      batch.dtype = dtype;
+      batch.layout = layout;
+      NetVladCase single = batch;
+      single.n = 1;
+      SCOPED_TRACE(batch.describe());
+      Random random(11);
+      const NetVladValues values = values_of(batch, random);
+      const Values dy = random_values(random, batch.n * batch.outputs());
+      const NetVladRun all = run(batch, values, dy);
+      for (std::int64_t image = 0; image < batch.n; ++image) {
+        NetVladValues own = values;
+        own.x = row(values.x, image, single.size_x());
+        const NetVladRun alone = run(single, own, row(dy, image, batch.outputs()));
+        EXPECT_EQ(alone.y, row(all.y, image, batch.outputs())) << "image " << image;
+        EXPECT_EQ(alone.gradients.x, row(all.gradients.x, image, single.size_x()))
+            << "image " << image;
+      }
+    }
+  }
+}
+
 TEST(NetVlad, LargeScoresDoNotOverflow) {
   with_every_kernel([](const std::string& where) {
     SCOPED_TRACE(where);

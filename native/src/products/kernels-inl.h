@@ -30,6 +30,15 @@ Eigen::Map<const Line<T>> line(const T* data, std::int64_t n) {
   return {data, n};
 }
 
+/**
+ * The sum of a line of memory. Of memory itself Eigen would take the elements up to an aligned one
+ * by themselves, so that rounding would depend on where the line lies; of a product it does not.
+ */
+template <class Elements>
+auto sum_of(const Elements& elements) {
+  return (elements * typename Elements::Scalar(1)).sum();
+}
+
 template <int Order, typename T>
 auto dense(const Matrix<T>& m) {
   using Plain = Eigen::Matrix<std::remove_const_t<T>, Eigen::Dynamic, Eigen::Dynamic, Order>;
@@ -397,10 +406,13 @@ template <typename T>
 void soften(const Matrix<T>& scores) {
   Line<T> most = line(scores.data, scores.columns);
   Line<T> sum = Line<T>::Zero(scores.columns);
+  // Aligned, wherever a row lies: what is left of a vector at either end has another exp().
+  Line<T> powers(scores.columns);
   for_each_line(scores, [&](std::int64_t, auto row) { most = most.max(row); });
   for_each_line(scores, [&](std::int64_t, auto row) {
-    row = (row - most).exp();
-    sum += row;
+    powers = (row - most).exp();
+    row = powers;
+    sum += powers;
   });
   sum = sum.inverse();
   for_each_line(scores, [&](std::int64_t, auto row) { row *= sum; });
@@ -438,7 +450,7 @@ void assign(Packing<T>& packing, const NetVlad& call, std::int64_t item) {
   });
   call.hard ? harden(scores) : soften(scores);
   for_each_line(scores, [&](std::int64_t t, auto row) {
-    block.sums[t] = row.sum();
+    block.sums[t] = sum_of(row);
     if (block.scales != nullptr) row *= line(block.scales, scores.columns);
   });
 }
@@ -628,7 +640,7 @@ void inputs_backward(Packing<T>& packing, const NetVlad& call, std::int64_t item
       } else {
         own(t) *= -inner;
       }
-      gradient_sums[t] = own(t).sum();
+      gradient_sums[t] = sum_of(own(t));
     }
     const auto weights = matrix_at<const T>(call.weights, 0, call.terms, call.channels);
     multiply<T>(packing, T(1), weights.transposed(), all, dx, true);
