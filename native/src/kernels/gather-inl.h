@@ -75,52 +75,27 @@ inline std::int64_t GatherItems(const Pooling& p) {
   return item_count(view.planes, GatherPlan(view).tiles());
 }
 
-/** Where the outputs of one tap lie in a block of lines, and what their masks hold. */
-struct GatherTap {
-  std::int64_t offset;
-  std::int32_t ordinal;
-};
-
 /**
  * sums[i] = what the taps of line[i] give, over [0, size), whole vectors and some more (the
  * overhang is ours).
  */
-template <bool kMasked, typename Lane>
-HWY_NOINLINE void GatherFlat(const Lane* HWY_RESTRICT line,
-                             const hwy::MakeSigned<Lane>* HWY_RESTRICT masks,
-                             const std::vector<GatherTap>& taps, std::int64_t size,
-                             Lane* HWY_RESTRICT sums) {
+template <typename Lane>
+HWY_NOINLINE void GatherFlat(const Lane* HWY_RESTRICT line, const std::vector<std::int64_t>& taps,
+                             std::int64_t size, Lane* HWY_RESTRICT sums) {
   const hn::ScalableTag<Lane> d;
-  const hn::RebindToSigned<decltype(d)> di;
   const std::int64_t lanes = LaneCount(d);
-  // Four vectors: their chains of additions overlap, and a tap's ordinal is
-  // loaded for all.
+  // Four vectors: their chains of additions overlap.
   for (std::int64_t i = 0; i < size; i += 4 * lanes) {
     auto s0 = hn::Zero(d);
     auto s1 = s0;
     auto s2 = s0;
     auto s3 = s0;
-    for (const GatherTap& tap : taps) {
-      const Lane* const from = line + i + tap.offset;
-      auto g0 = hn::LoadU(d, from);
-      auto g1 = hn::LoadU(d, from + lanes);
-      auto g2 = hn::LoadU(d, from + 2 * lanes);
-      auto g3 = hn::LoadU(d, from + 3 * lanes);
-      if constexpr (kMasked) {
-        const auto* const mask = masks + i + tap.offset;
-        const auto ordinal = hn::Set(di, tap.ordinal);
-        const auto mine = [&](std::int64_t at) HWY_ATTR {
-          return hn::RebindMask(d, hn::Eq(hn::LoadU(di, mask + at), ordinal));
-        };
-        g0 = hn::IfThenElseZero(mine(0), g0);
-        g1 = hn::IfThenElseZero(mine(lanes), g1);
-        g2 = hn::IfThenElseZero(mine(2 * lanes), g2);
-        g3 = hn::IfThenElseZero(mine(3 * lanes), g3);
-      }
-      s0 = hn::Add(s0, g0);
-      s1 = hn::Add(s1, g1);
-      s2 = hn::Add(s2, g2);
-      s3 = hn::Add(s3, g3);
+    for (const std::int64_t tap : taps) {
+      const Lane* const from = line + i + tap;
+      s0 = hn::Add(s0, hn::LoadU(d, from));
+      s1 = hn::Add(s1, hn::LoadU(d, from + lanes));
+      s2 = hn::Add(s2, hn::LoadU(d, from + 2 * lanes));
+      s3 = hn::Add(s3, hn::LoadU(d, from + 3 * lanes));
     }
     hn::StoreU(s0, d, sums + i);
     hn::StoreU(s1, d, sums + i + lanes);
@@ -135,43 +110,28 @@ HWY_NOINLINE void GatherFlat(const Lane* HWY_RESTRICT line,
  * each line. Elements that two outputs hold take turns with those that one holds; kTwoFirst:
  * element 0 is one of the former.
  */
-template <bool kMasked, bool kTwoFirst, int kLines, typename T>
+template <bool kTwoFirst, int kLines, typename T>
 HWY_NOINLINE void GatherThrees(const LaneOf<T>* HWY_RESTRICT lines,
-                               const hwy::MakeSigned<LaneOf<T>>* HWY_RESTRICT masks,
-                               const std::vector<GatherTap>& taps, std::int64_t size,
+                               const std::vector<std::int64_t>& taps, std::int64_t size,
                                T* HWY_RESTRICT dx) {
   using Lane = LaneOf<T>;
   const hn::ScalableTag<Lane> d;
-  const hn::RebindToSigned<decltype(d)> di;
   const std::int64_t lanes = LaneCount(d);
   // Locals, which stores to dx cannot change: they stay in registers.
-  GatherTap local[kLines > 0 ? kLines : 1];
+  std::int64_t local[kLines > 0 ? kLines : 1];
   if (kLines > 0) std::copy_n(taps.data(), kLines, local);
-  const GatherTap* const of_line = kLines > 0 ? local : taps.data();
+  const std::int64_t* const of_line = kLines > 0 ? local : taps.data();
   const auto count = kLines > 0 ? kLines : static_cast<std::int64_t>(taps.size());
   HWY_ALIGN Lane buffer[2 * hn::MaxLanes(d)];
   for (std::int64_t i = 0; 2 * i < size; i += lanes) {
     auto two = hn::Zero(d);
     auto one = two;
     for (std::int64_t l = 0; l < count; ++l) {
-      const std::int64_t at = of_line[l].offset + i;
-      auto left = hn::LoadU(d, lines + at);
-      auto right = hn::LoadU(d, lines + at + 1);
-      auto middle = kTwoFirst ? right : left;
-      if constexpr (kMasked) {
-        const auto left_mask = hn::LoadU(di, masks + at);
-        const auto right_mask = hn::LoadU(di, masks + at + 1);
-        const auto mine = [&](hn::Vec<decltype(di)> mask, int tap) HWY_ATTR {
-          using Entry = hn::TFromD<decltype(di)>;
-          return hn::RebindMask(
-              d, hn::Eq(mask, hn::Set(di, static_cast<Entry>(of_line[l].ordinal + tap))));
-        };
-        middle = hn::IfThenElseZero(mine(kTwoFirst ? right_mask : left_mask, 1), middle);
-        left = hn::IfThenElseZero(mine(left_mask, 2), left);
-        right = hn::IfThenElseZero(mine(right_mask, 0), right);
-      }
+      const std::int64_t at = of_line[l] + i;
+      const auto left = hn::LoadU(d, lines + at);
+      const auto right = hn::LoadU(d, lines + at + 1);
       two = hn::Add(hn::Add(two, left), right);
-      one = hn::Add(one, middle);
+      one = hn::Add(one, kTwoFirst ? right : left);
     }
     const auto even = kTwoFirst ? two : one;
     const auto odd = kTwoFirst ? one : two;
@@ -190,18 +150,18 @@ HWY_NOINLINE void GatherThrees(const LaneOf<T>* HWY_RESTRICT lines,
   }
 }
 
-template <bool kMasked, bool kTwoFirst, typename T>
-HWY_INLINE void GatherThrees(const LaneOf<T>* lines, const hwy::MakeSigned<LaneOf<T>>* masks,
-                             const std::vector<GatherTap>& taps, std::int64_t size, T* dx) {
+template <bool kTwoFirst, typename T>
+HWY_INLINE void GatherThrees(const LaneOf<T>* lines, const std::vector<std::int64_t>& taps,
+                             std::int64_t size, T* dx) {
   switch (taps.size()) {
     case 1:
-      GatherThrees<kMasked, kTwoFirst, 1>(lines, masks, taps, size, dx);
+      GatherThrees<kTwoFirst, 1>(lines, taps, size, dx);
       break;
     case 2:
-      GatherThrees<kMasked, kTwoFirst, 2>(lines, masks, taps, size, dx);
+      GatherThrees<kTwoFirst, 2>(lines, taps, size, dx);
       break;
     default:
-      GatherThrees<kMasked, kTwoFirst, 0>(lines, masks, taps, size, dx);
+      GatherThrees<kTwoFirst, 0>(lines, taps, size, dx);
   }
 }
 
@@ -228,7 +188,6 @@ template <class Term>
 HWY_INLINE void GatherBlocks(const Pooling& p, Span items, Term term) {
   using T = typename Term::T;
   using Lane = LaneOf<T>;
-  using Entry = hwy::MakeSigned<Lane>;
   const PlaneView view(p);
   const GatherPlan plan(view);
   const RowTiles tiles = plan.tiles();
@@ -237,15 +196,14 @@ HWY_INLINE void GatherBlocks(const Pooling& p, Span items, Term term) {
   const std::int64_t lines_per_depth = plan.rows + plan.lead_h;
   const std::int64_t depths = most_covering(view.d);
   const Line<Lane> lines(depths * lines_per_depth * plan.most_pitch);
-  const Line<Entry> masks(Term::kMasked ? depths * lines_per_depth * plan.most_pitch : 0);
   const std::int64_t phase_pitch = most + 64;
   const Line<Lane> phases(stride * phase_pitch);
   const Line<Lane> joined(stride > 1 ? stride * phase_pitch : 0);
   std::vector<Covering> depth;
-  std::vector<std::vector<GatherTap>> taps(static_cast<std::size_t>(view.h.stride * stride));
+  std::vector<std::vector<std::int64_t>> taps(static_cast<std::size_t>(view.h.stride * stride));
   // By phases along H: the lines that a row takes from, and those of the row in
   // progress.
-  std::vector<std::vector<GatherTap>> row_taps(static_cast<std::size_t>(view.h.stride));
+  std::vector<std::vector<std::int64_t>> row_taps(static_cast<std::size_t>(view.h.stride));
   const bool in_threes = stride == 2 && view.w.kernel == 3 && view.w.dilation == 1;
   std::int64_t started = -1;
   std::int64_t started_depth = -1;
@@ -274,14 +232,12 @@ HWY_INLINE void GatherBlocks(const Pooling& p, Span items, Term term) {
           const std::int64_t line = (static_cast<std::int64_t>(i) * lines_per_depth + plan.lead_h -
                                      reach / view.h.stride) *
                                     pitch;
-          const auto ordinal =
-              static_cast<std::int32_t>((depth[i].tap * view.h.kernel + th) * view.w.kernel);
           const std::int64_t phase = reach % view.h.stride;
-          row_taps[static_cast<std::size_t>(phase)].push_back({line, ordinal});
+          row_taps[static_cast<std::size_t>(phase)].push_back(line);
           for (std::int64_t tw = view.w.kernel - 1; tw >= 0; --tw) {
             const std::int64_t w = tw * view.w.dilation;
             taps[static_cast<std::size_t>(phase * stride + w % stride)].push_back(
-                {line + plan.lead_w - w / stride, ordinal + static_cast<std::int32_t>(tw)});
+                line + plan.lead_w - w / stride);
           }
         }
       }
@@ -294,18 +250,16 @@ HWY_INLINE void GatherBlocks(const Pooling& p, Span items, Term term) {
         const std::int64_t at = (static_cast<std::int64_t>(i) * lines_per_depth + r) * pitch;
         const std::int64_t oh = first - plan.lead_h + r;
         Lane* const line = lines.get() + at;
-        Entry* const mask = Term::kMasked ? masks.get() + at : nullptr;
         if (oh < 0 || oh >= view.h.output || outputs.empty()) {
-          term.Pad(line, mask, 0, pitch);
+          term.Pad(line, 0, pitch);
           continue;
         }
         const std::int64_t from =
             ((item.plane * view.d.output + depth[i].output) * view.h.output + oh) * view.w.output +
             outputs.begin;
-        term.Pad(line, mask, 0, before);
-        term.Put(depth[i].output, oh, from, outputs.size(), line + before,
-                 Term::kMasked ? mask + before : nullptr);
-        term.Pad(line, mask, before + outputs.size(), pitch);
+        term.Pad(line, 0, before);
+        term.Put(depth[i].output, oh, from, outputs.size(), line + before);
+        term.Pad(line, before + outputs.size(), pitch);
       }
     }
 
@@ -321,20 +275,17 @@ HWY_INLINE void GatherBlocks(const Pooling& p, Span items, Term term) {
         const std::int64_t at = r / view.h.stride * pitch + skip;
         T* const to = dx + row * view.w.input;
         if (skip == 0) {
-          GatherThrees<Term::kMasked, true>(lines.get() + at, masks.get() + at, list,
-                                            columns.size(), to);
+          GatherThrees<true>(lines.get() + at, list, columns.size(), to);
         } else {
-          GatherThrees<Term::kMasked, false>(lines.get() + at, masks.get() + at, list,
-                                             columns.size(), to);
+          GatherThrees<false>(lines.get() + at, list, columns.size(), to);
         }
       }
       continue;
     }
     for (std::int64_t rh = 0; rh < view.h.stride; ++rh) {
       for (std::int64_t rw = 0; rw < stride; ++rw) {
-        GatherFlat<Term::kMasked>(lines.get(), masks.get(),
-                                  taps[static_cast<std::size_t>(rh * stride + rw)], rows * pitch,
-                                  phases.get() + rw * phase_pitch);
+        GatherFlat(lines.get(), taps[static_cast<std::size_t>(rh * stride + rw)], rows * pitch,
+                   phases.get() + rw * phase_pitch);
       }
       const Lane* sums = phases.get();
       if (stride > 1) {

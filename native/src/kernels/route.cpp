@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "dispatch/kernel.hpp"
@@ -15,23 +16,13 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/expand-inl.h"
-#include "kernels/gather-inl.h"
 #include "kernels/gradients-inl.h"
+#include "kernels/route_rows-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace featurepool {
 namespace HWY_NAMESPACE {
 namespace routing {
-
-/** Entries of compact masks in lanes as wide as the gradient's. */
-template <class DI>
-HWY_INLINE hn::Vec<DI> Ordinals(DI di, hn::Vec<hn::Rebind<std::uint8_t, DI>> mask) {
-  if constexpr (sizeof(hn::TFromD<DI>) == 8) {
-    return hn::PromoteTo(di, hn::PromoteTo(hn::Rebind<std::int32_t, DI>(), mask));
-  } else {
-    return hn::PromoteTo(di, mask);
-  }
-}
 
 /** What an output gives to the elements of windows that share none: all, to its maximum. */
 template <typename Element>
@@ -85,62 +76,10 @@ void ExpandOf(const Pooling& p, Span items) {
   Expand(p, items, RoutedShare<T>(p));
 }
 
-/** Puts rows of outputs and of their masks into lines, for gathering. */
-template <typename Element>
-struct RoutedRows {
-  using T = Element;
-  using Lane = LaneOf<T>;
-  using Entry = hwy::MakeSigned<Lane>;
-  static constexpr bool kMasked = true;
-  const T* dy;
-  const std::uint8_t* mask;
-  std::int64_t outputs;
-
-  explicit RoutedRows(const Pooling& p)
-      : dy(static_cast<const T*>(p.input)),
-        mask(static_cast<const std::uint8_t*>(p.mask)),
-        outputs(p.geometry.output_size()) {}
-
-  void StartTile(const PlaneView&, Span) {}
-
-  /** Fills a line from `begin` to `end` with outputs that give nothing: of no tap; whole vectors
-   * (what they overwrite behind `end` is put later). */
-  HWY_INLINE void Pad(Lane*, Entry* HWY_RESTRICT entries, std::int64_t begin,
-                      std::int64_t end) const {
-    const hn::ScalableTag<Entry> di;
-    for (std::int64_t i = begin; i < end; i += LaneCount(di)) {
-      hn::StoreU(hn::Set(di, -1), di, entries + i);
-    }
-  }
-
-  /** Puts the outputs from `from` on; whole vectors (the overhang is the caller's). */
-  HWY_INLINE void Put(std::int64_t, std::int64_t, std::int64_t from, std::int64_t size,
-                      Lane* HWY_RESTRICT line, Entry* HWY_RESTRICT entries) const {
-    const hn::ScalableTag<Lane> d;
-    const hn::RebindToSigned<decltype(d)> di;
-    const hn::Rebind<std::uint8_t, decltype(d)> narrow;
-    const std::int64_t lanes = LaneCount(d);
-    const T* const gradients = dy + from;
-    const std::uint8_t* const ordinals = mask + from;
-    // Gradients are added to 0: no sum is -0.0 then.
-    if (HWY_LIKELY(from + size + lanes <= outputs)) {
-      for (std::int64_t i = 0; i < size; i += lanes) {
-        hn::StoreU(hn::Add(hn::Zero(d), LoadElements(d, gradients + i)), d, line + i);
-        hn::StoreU(Ordinals(di, hn::LoadU(narrow, ordinals + i)), di, entries + i);
-      }
-      return;
-    }
-    for (std::int64_t i = 0; i < size; i += lanes) {
-      const std::int64_t rest = outputs - from - i;
-      hn::StoreU(hn::Add(hn::Zero(d), LoadElements(d, gradients + i, rest)), d, line + i);
-      hn::StoreU(Ordinals(di, LoadPart(narrow, ordinals + i, rest)), di, entries + i);
-    }
-  }
-};
-
 template <typename T>
-void GatherRowsOf(const Pooling& p, Span items) {
-  GatherBlocks(p, items, RoutedRows<T>(p));
+void SmallWindowsOf(const Pooling& p, Span items) {
+  WithPattern(p.geometry.h(), p.geometry.w(),
+              [&]<class Rows, class Columns>() { RoutedRows<T, Rows, Columns>(p).Run(items); });
 }
 
 /** dx of input positions of an interleaved tensor, gathered; lanes along C. */
@@ -178,7 +117,8 @@ void GatherInterleavedOf(const Pooling& p, Span items) {
 // row-major order of the outputs
 // ---
 
-/** Flat position of a tap in the plane, from that of the window's tap 0. */
+/** Flat position of a tap in the plane, from that of the window's tap 0; of the mark of no
+ * position, one that is before all planes. */
 inline std::vector<std::int64_t> TapOffsets(const Geometry& g) {
   std::vector<std::int64_t> offsets;
   for (std::int64_t td = 0; td < g.d().kernel; ++td) {
@@ -189,6 +129,7 @@ inline std::vector<std::int64_t> TapOffsets(const Geometry& g) {
       }
     }
   }
+  offsets.resize(FPOOL_MASK_NONE_COMPACT + 1, std::numeric_limits<std::int64_t>::min() / 2);
   return offsets;
 }
 
@@ -209,8 +150,8 @@ struct CompactEntries {
   const std::uint8_t* mask;
   const std::int64_t* offsets;  ///< of taps, from tap 0
 
-  static bool IsNone(std::uint8_t entry) { return entry == FPOOL_MASK_NONE_COMPACT; }
-  /** The flat position that an entry names, of the window whose tap 0 is at `start`. */
+  /** The flat position that an entry names, of the window whose tap 0 is at `start`; less than 0:
+   * none. */
   std::int64_t At(std::uint8_t entry, std::int64_t start) const { return start + offsets[entry]; }
 };
 
@@ -218,7 +159,6 @@ struct CompactEntries {
 struct FlatEntries {
   const std::int32_t* mask;
 
-  static bool IsNone(std::int32_t entry) { return entry < 0; }
   static std::int64_t At(std::int32_t entry, std::int64_t) { return entry; }
 };
 
@@ -230,9 +170,8 @@ void ScatterPlane(const Geometry& g, const Lane* dy, Lane* dx, const Entries ent
   std::int64_t held = -1;
   Lane sum = 0;
   ForEachWindow(g, [&](std::int64_t output, std::int64_t start) {
-    const auto entry = entries.mask[output];
-    if (Entries::IsNone(entry)) return;
-    const std::int64_t at = entries.At(entry, start);
+    const std::int64_t at = entries.At(entries.mask[output], start);
+    if (at < 0) return;
     if (at != held) {
       if (held >= 0) dx[held] = sum;
       held = at;
@@ -244,7 +183,7 @@ void ScatterPlane(const Geometry& g, const Lane* dy, Lane* dx, const Entries ent
 }
 
 // So many planes are scattered in turn that their chains of additions through memory overlap.
-constexpr std::int64_t kPlanes = 8;
+constexpr int kPlanes = 4;
 
 /** kPlanes planes behind one another. */
 template <typename Lane, class Entries>
@@ -254,11 +193,22 @@ void ScatterPlanes(const Geometry& g, const Lane* dy, Lane* dx, const Entries en
   ForEachWindow(g, [=](std::int64_t output, std::int64_t start) {
     const auto* mask = entries.mask + output;
     const Lane* from = dy + output;
-    Lane* to = dx;
-    for (std::int64_t c = 0; c < kPlanes; ++c, mask += outputs, from += outputs, to += inputs) {
-      const auto entry = *mask;
-      if (!Entries::IsNone(entry)) to[entries.At(entry, start)] += *from;
+    std::int64_t at[kPlanes];
+    std::int64_t signs = 0;
+    for (int c = 0; c < kPlanes; ++c) {
+      at[c] = entries.At(mask[c * outputs], start);
+      signs |= at[c];
     }
+    if (HWY_UNLIKELY(signs < 0)) {
+      for (int c = 0; c < kPlanes; ++c) {
+        if (at[c] >= 0) dx[c * inputs + at[c]] += from[c * outputs];
+      }
+      return;
+    }
+    // All loads before all stores, which the processor does not know to be elsewhere.
+    Lane sum[kPlanes];
+    for (int c = 0; c < kPlanes; ++c) sum[c] = dx[c * inputs + at[c]] + from[c * outputs];
+    for (int c = 0; c < kPlanes; ++c) dx[c * inputs + at[c]] = sum[c];
   });
 }
 
@@ -295,8 +245,8 @@ void ScatterLanes(const ScatterPlan& plan, const Lane* dy, std::int64_t dy_step,
       const auto* mask = entries.mask + output * mask_step;
       const Lane* from = dy + output * dy_step;
       for (std::int64_t c = 0; c < planes; ++c) {
-        const auto entry = mask[c];
-        if (!Entries::IsNone(entry)) dx[entries.At(entry, start) * dx_step + c] += from[c];
+        const std::int64_t at = entries.At(mask[c], start);
+        if (at >= 0) dx[at * dx_step + c] += from[c];
       }
     });
     return;
@@ -376,8 +326,8 @@ void ScatterOf(const Pooling& p, Span items) {
 void ExpandWindows(const Pooling& p, Span items) {
   FloatTypes::with(p, [&]<typename T>() { ExpandOf<T>(p, items); });
 }
-void GatherRows(const Pooling& p, Span items) {
-  FloatTypes::with(p, [&]<typename T>() { GatherRowsOf<T>(p, items); });
+void SmallWindows(const Pooling& p, Span items) {
+  FloatTypes::with(p, [&]<typename T>() { SmallWindowsOf<T>(p, items); });
 }
 void GatherChannels(const Pooling& p, Span items) {
   FloatTypes::with(p, [&]<typename T>() { GatherInterleavedOf<T>(p, items); });
@@ -413,7 +363,12 @@ bool accepts_expand(const Pooling& p) {
   return p.mask_type == MaskType::position_u8 && FloatTypes::has(p) && ExpandAccept(p);
 }
 
-bool accepts_gather_rows(const Pooling& p) { return few_windows(p) && GatherAccept(p); }
+bool accepts_small_windows(const Pooling& p) {
+  return p.mask_type == MaskType::position_u8 && FloatTypes::has(p) && RouteRowsAccept(p);
+}
+
+// Fewer channels leave most of a vector empty.
+constexpr std::int64_t kLeastLaneChannels = 8;
 
 bool accepts_gather_interleaved(const Pooling& p) {
   return few_windows(p) && p.layout == Layout::interleaved &&
@@ -430,8 +385,8 @@ std::span<const Kernel> route_backward_kernels() {
   static const Kernel kernels[] = {
       {"expand", accepts_expand, ExpandItems,
        FEATUREPOOL_TIERED_ABOVE_SSE4(routing::ExpandWindows)},
-      {"gather_rows", accepts_gather_rows, GatherItems,
-       FEATUREPOOL_TIERED_ABOVE_SSE4(routing::GatherRows)},
+      {"small_windows", accepts_small_windows, RouteRowsItems,
+       FEATUREPOOL_TIERED_ABOVE_SSE4(routing::SmallWindows)},
       {"gather_interleaved", accepts_gather_interleaved, InterleavedInputItems,
        FEATUREPOOL_TIERED(routing::GatherChannels)},
       {"scatter", accepts_scatter, scatter_items, FEATUREPOOL_TIERED(routing::Scatter)},

@@ -136,8 +136,6 @@ class QuotientLines {
  public:
   using T = Element;
   using Lane = LaneOf<T>;
-  using Entry = hwy::MakeSigned<Lane>;
-  static constexpr bool kMasked = false;
 
   explicit QuotientLines(const Pooling& p)
       : p_(p), uniform_(static_cast<Lane>(uniform_divisor(p.geometry, p.divisor))) {}
@@ -155,14 +153,14 @@ class QuotientLines {
 
   /** Fills a line from `begin` to `end` with zeros; whole vectors (what they overwrite behind `end`
    * is put later). */
-  HWY_INLINE void Pad(Lane* HWY_RESTRICT line, Entry*, std::int64_t begin, std::int64_t end) const {
+  HWY_INLINE void Pad(Lane* HWY_RESTRICT line, std::int64_t begin, std::int64_t end) const {
     const hn::ScalableTag<Lane> d;
     for (std::int64_t i = begin; i < end; i += LaneCount(d)) hn::StoreU(hn::Zero(d), d, line + i);
   }
 
   /** Puts the outputs from `from` on; whole vectors (the overhang is the caller's). */
   HWY_INLINE void Put(std::int64_t od, std::int64_t oh, std::int64_t from, std::int64_t size,
-                      Lane* HWY_RESTRICT line, Entry*) const {
+                      Lane* HWY_RESTRICT line) const {
     const hn::ScalableTag<Lane> d;
     const T* const dy = static_cast<const T*>(p_.input) + from;
     const std::int64_t rest = p_.geometry.output_size() - from;
