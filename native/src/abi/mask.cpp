@@ -1,6 +1,7 @@
 #include "abi/mask.hpp"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <vector>
 
@@ -54,97 +55,176 @@ Position tap_position(const Geometry& g, std::int64_t o, std::int64_t ordinal) {
        most, ", or the mark of no position");
 }
 
-/** Taps of one axis, as bytes: how many, from the first on. */
+/** The multiples of `scale`, modulo 2^16, at which an entry's own multiple lies if it names one of
+ * some taps of an axis. */
 struct TapRange {
-  std::uint8_t first;
-  std::uint8_t count;
+  std::uint16_t first;
+  std::uint16_t span;
 
-  explicit TapRange(const Span& taps)
-      : first(static_cast<std::uint8_t>(taps.begin)),
-        count(static_cast<std::uint8_t>(taps.size())) {}
+  bool lacks(std::uint16_t entry, std::uint16_t scale) const {
+    return static_cast<std::uint16_t>(entry * scale - first) > span;
+  }
 };
 
-/** The taps of every entry of a run of a mask. */
-class TapRanges {
+/**
+ * Which taps of one axis an entry names, without divisions, in 16 bits, of which vectors have many:
+ * the ordinal's remainder by the taps of this and the inner axes is its multiple by their
+ * reciprocal, as a fraction. The error is less than the distance of neighbours for all bytes.
+ */
+class TapAxis {
  public:
-  void add(const Span& taps, std::int64_t entries) {
-    const TapRange range(taps);
-    first_.insert(first_.end(), static_cast<std::size_t>(entries), range.first);
-    count_.insert(count_.end(), static_cast<std::size_t>(entries), range.count);
-  }
+  TapAxis(const Axis& axis, std::int64_t inner_taps)
+      : axis_(axis),
+        inner_(inner_taps),
+        scale_(axis.kernel * inner_taps == 1
+                   ? 0
+                   : static_cast<std::uint16_t>(0xffff / (axis.kernel * inner_taps) + 1)) {}
 
-  /** What a loop over entries reads. */
-  struct View {
-    const std::uint8_t* first;
-    const std::uint8_t* count;
-    bool lacks(std::int64_t i, int tap) const {
-      return static_cast<std::uint8_t>(tap - first[i]) >= count[i];
-    }
-  };
-  View view() const { return {first_.data(), count_.data()}; }
+  std::uint16_t scale() const { return scale_; }
+  const Axis& axis() const { return axis_; }
+
+  /** The range of the taps of output `o` that are inside the input. */
+  TapRange range(std::int64_t o) const {
+    const Span taps = axis_.taps(o);
+    // No multiple comes so close to the end.
+    if (taps.empty()) return {0xffff, 0};
+    const std::int64_t unit = inner_ * scale_;
+    const std::int64_t first = taps.begin * unit;
+    // All taps together may reach a little beyond 2^16.
+    const std::int64_t span = std::min(taps.size() * unit - 1, 0xffff - first);
+    return {static_cast<std::uint16_t>(first), static_cast<std::uint16_t>(span)};
+  }
 
  private:
-  std::vector<std::uint8_t> first_;
-  std::vector<std::uint8_t> count_;
+  const Axis& axis_;
+  std::int64_t inner_;
+  std::uint16_t scale_;
 };
 
-/** One range for all entries. */
-struct SameTaps {
-  TapRange range;
-  bool lacks(std::int64_t, int tap) const {
-    return static_cast<std::uint8_t>(tap - range.first) >= range.count;
+constexpr std::uint16_t kNone = FPOOL_MASK_NONE_COMPACT;
+
+/** Whether an entry names a tap outside the range at its place; without branches, in types that the
+ * compiler finds vectors for. */
+bool any_outside(const std::uint8_t* mask, std::int64_t size, std::uint16_t scale,
+                 const std::uint16_t* first, const std::uint16_t* span) {
+  std::uint16_t bad = 0;
+  for (std::int64_t i = 0; i < size; ++i) {
+    const std::uint16_t entry = mask[i];
+    const bool lacks = static_cast<std::uint16_t>(entry * scale - first[i]) > span[i];
+    // No bit of the mark of no position differs from it.
+    bad = static_cast<std::uint16_t>(bad | (lacks ? entry ^ kNone : 0));
   }
-};
+  return bad != 0;
+}
 
-/** Finds ordinals of taps outside the input in runs of a mask. */
+/** The same of one range. */
+bool any_outside(const std::uint8_t* mask, std::int64_t size, std::uint16_t scale, TapRange range) {
+  std::uint16_t bad = 0;
+  for (std::int64_t i = 0; i < size; ++i) {
+    const std::uint16_t entry = mask[i];
+    bad = static_cast<std::uint16_t>(bad | (range.lacks(entry, scale) ? entry ^ kNone : 0));
+  }
+  return bad != 0;
+}
+
+/** Looks for entries of taps that lie outside the input. */
 class TapCheck {
  public:
-  explicit TapCheck(const Geometry& g)
-      : width_(static_cast<std::uint16_t>(g.w().kernel)),
-        height_(static_cast<std::uint16_t>(g.h().kernel)) {}
+  explicit TapCheck(const Pooling& p)
+      : g_(p.geometry),
+        mask_(static_cast<const std::uint8_t*>(p.mask)),
+        channels_(p.layout == Layout::planar ? 1 : g_.channels),
+        blocks_(p.layout == Layout::planar ? g_.planes() : g_.batch),
+        row_(g_.w().output * channels_),
+        plane_(g_.output_plane() * channels_),
+        axes_{TapAxis(g_.d(), g_.h().kernel * g_.w().kernel), TapAxis(g_.h(), g_.w().kernel),
+              TapAxis(g_.w(), 1)} {}
 
-  /** Whether entries name taps of their windows that are inside; without branches, in types that
-   * the compiler finds vectors for. */
-  template <class Depth, class Height>
-  bool all_inside(const std::uint8_t* mask, Span entries, Depth depth, Height height,
-                  TapRanges::View width) const {
-    const Division by_width(width_);
-    const Division by_height(height_);
-    const std::uint16_t taps_w = width_;
-    const std::uint16_t taps_h = height_;
-    std::uint8_t bad = 0;
-    for (std::int64_t i = entries.begin; i < entries.end; ++i) {
-      const std::uint16_t tap = mask[i];
-      const std::uint16_t row = by_width(tap);
-      const std::uint16_t td = by_height(row);
-      const auto outside =
-          static_cast<std::uint8_t>(width.lacks(i, tap - row * taps_w) |
-                                    height.lacks(i, row - td * taps_h) | depth.lacks(i, td));
-      bad = static_cast<std::uint8_t>(
-          bad | (outside & static_cast<std::uint8_t>(mask[i] != FPOOL_MASK_NONE_COMPACT)));
-    }
-    return bad == 0;
+  bool finds() const {
+    const std::int64_t edges = g_.w().output - std::max<std::int64_t>(0, g_.w().interior().size());
+    // Where a good part of a small plane has windows that reach over an edge, it is looked at
+    // whole.
+    constexpr std::int64_t kSmallPlane = 4096;
+    if (plane_ <= kSmallPlane && 8 * edges >= g_.w().output) return in_planes();
+    return in_rows() || in_columns();
   }
 
  private:
-  /** Division of bytes in 16 bits, for which vectors have the upper half of a product. */
-  struct Division {
-    std::uint16_t reciprocal;
-    std::uint16_t by_one;  ///< all bits: the quotient is the dividend
-
-    explicit Division(std::uint16_t divisor)
-        : reciprocal(divisor == 1 ? 0 : static_cast<std::uint16_t>(0xffff / divisor + 1)),
-          by_one(divisor == 1 ? 0xffff : 0) {}
-
-    std::uint16_t operator()(std::uint16_t tap) const {
-      const auto upper =
-          static_cast<std::uint16_t>(static_cast<std::uint32_t>(tap) * reciprocal >> 16);
-      return static_cast<std::uint16_t>(upper | (tap & by_one));
+  /** Plane by plane. */
+  bool in_planes() const {
+    std::vector<std::uint16_t> first(static_cast<std::size_t>(plane_));
+    std::vector<std::uint16_t> span(first.size());
+    std::int64_t repeat = plane_;  // entries of one output of the axis
+    for (const TapAxis& axis : axes_) {
+      repeat /= axis.axis().output;
+      if (axis.axis().whole()) continue;
+      for (std::int64_t i = 0; i < plane_; i += repeat) {
+        const TapRange range = axis.range(i / repeat % axis.axis().output);
+        std::fill_n(first.begin() + i, repeat, range.first);
+        std::fill_n(span.begin() + i, repeat, range.span);
+      }
+      for (std::int64_t block = 0; block < blocks_; ++block) {
+        if (any_outside(mask_ + block * plane_, plane_, axis.scale(), first.data(), span.data())) {
+          return true;
+        }
+      }
     }
-  };
+    return false;
+  }
 
-  std::uint16_t width_;
-  std::uint16_t height_;
+  /** Along D and H, of windows that reach over an edge. */
+  bool in_rows() const {
+    std::int64_t repeat = plane_;
+    std::int64_t repeats = blocks_;
+    for (int a = Geometry::D; a <= Geometry::H; ++a) {
+      const TapAxis& axis = axes_[static_cast<std::size_t>(a)];
+      const std::int64_t outputs = axis.axis().output;
+      const Span interior = axis.axis().interior();
+      repeat /= outputs;
+      for (std::int64_t o = 0; o < outputs; ++o) {
+        if (o >= interior.begin && o < interior.end) continue;
+        const TapRange range = axis.range(o);
+        for (std::int64_t i = 0; i < repeats; ++i) {
+          const std::uint8_t* const run = mask_ + (i * outputs + o) * repeat;
+          if (any_outside(run, repeat, axis.scale(), range)) return true;
+        }
+      }
+      repeats *= outputs;
+    }
+    return false;
+  }
+
+  /** The same along W. */
+  bool in_columns() const {
+    const TapAxis& axis = axes_[Geometry::W];
+    const Span interior = axis.axis().interior();
+    const std::int64_t rows = g_.output_size() / row_;
+    for (std::int64_t o = 0; o < axis.axis().output; ++o) {
+      if (o >= interior.begin && o < interior.end) continue;
+      const TapRange range = axis.range(o);
+      const std::uint8_t* entries = mask_ + o * channels_;
+      if (channels_ > 1) {
+        for (std::int64_t r = 0; r < rows; ++r, entries += row_) {
+          if (any_outside(entries, channels_, axis.scale(), range)) return true;
+        }
+        continue;
+      }
+      bool bad = false;
+      for (std::int64_t r = 0; r < rows; ++r, entries += row_) {
+        bad |= range.lacks(*entries, axis.scale()) & (*entries != kNone);
+      }
+      if (bad) return true;
+    }
+    return false;
+  }
+
+  const Geometry& g_;
+  const std::uint8_t* mask_;
+  std::int64_t channels_;  ///< neighbours in memory: 1, or those of an interleaved tensor
+  std::int64_t blocks_;    ///< planes, or interleaved images
+  std::int64_t row_;       ///< entries of a row
+  std::int64_t plane_;     ///< entries of a plane
+  std::array<TapAxis, 3> axes_;
 };
 
 void check_compact(const Pooling& p) {
@@ -169,63 +249,22 @@ void check_compact(const Pooling& p) {
       }
     }
   }
-  if (g.d().whole() && g.h().whole() && g.w().whole()) return;
-  const TapCheck check(g);
-  const std::int64_t channels = p.layout == Layout::planar ? 1 : g.channels;
-  const std::int64_t blocks = p.layout == Layout::planar ? g.planes() : g.batch;
-  const std::int64_t row = g.w().output * channels;
-  // Checks entries [begin, end) of the run that begins at entry `run`.
-  const auto check_run = [&](std::int64_t run, Span entries, auto... ranges) {
-    if (check.all_inside(mask + run, entries, ranges...)) return;
-    std::int64_t i = entries.begin;
-    while (check.all_inside(mask + run, {i, i + 1}, ranges...)) ++i;
-    refuse_entry(run + i, mask[run + i], "the position of a tap inside the input, of the window's ",
+  if (size == 0 || (g.d().whole() && g.h().whole() && g.w().whole())) return;
+  if (!TapCheck(p).finds()) return;
+  const auto has = [](const Axis& axis, std::int64_t o, std::int64_t tap) {
+    const Span taps = axis.taps(o);
+    return tap >= taps.begin && tap < taps.end;
+  };
+  for_each_entry(p, [&](std::int64_t entry, std::int64_t, std::int64_t, std::int64_t o) {
+    if (mask[entry] == FPOOL_MASK_NONE_COMPACT) return;
+    const Position output = unflatten(o, g.h().output, g.w().output);
+    const Position tap = unflatten(mask[entry], g.h().kernel, g.w().kernel);
+    if (has(g.d(), output.d, tap.d) && has(g.h(), output.h, tap.h) && has(g.w(), output.w, tap.w)) {
+      return;
+    }
+    refuse_entry(entry, mask[entry], "the position of a tap inside the input, of the window's ",
                  taps);
-  };
-
-  TapRanges width;
-  const std::int64_t plane = g.output_plane() * channels;
-  constexpr std::int64_t kSmallPlane = 1024;
-  if (plane <= kSmallPlane) {
-    // Short rows: planes are runs.
-    TapRanges depth;
-    TapRanges height;
-    for (std::int64_t od = 0; od < g.d().output; ++od) {
-      for (std::int64_t oh = 0; oh < g.h().output; ++oh) {
-        depth.add(g.d().taps(od), row);
-        height.add(g.h().taps(oh), row);
-        for (std::int64_t ow = 0; ow < g.w().output; ++ow) width.add(g.w().taps(ow), channels);
-      }
-    }
-    for (std::int64_t block = 0; block < blocks; ++block) {
-      check_run(block * plane, {0, plane}, depth.view(), height.view(), width.view());
-    }
-    return;
-  }
-
-  // Only windows that reach over an edge can name a tap outside the input.
-  const Span d = g.d().interior();
-  const Span h = g.h().interior();
-  const Span w = g.w().interior();
-  const auto within = [](const Span& span, std::int64_t i) {
-    return i >= span.begin && i < span.end;
-  };
-  for (std::int64_t ow = 0; ow < g.w().output; ++ow) width.add(g.w().taps(ow), channels);
-  std::int64_t run = 0;
-  for (std::int64_t block = 0; block < blocks; ++block) {
-    for (std::int64_t od = 0; od < g.d().output; ++od) {
-      const SameTaps depth{TapRange(g.d().taps(od))};
-      for (std::int64_t oh = 0; oh < g.h().output; ++oh, run += row) {
-        const SameTaps height{TapRange(g.h().taps(oh))};
-        if (within(d, od) && within(h, oh) && !w.empty()) {
-          check_run(run, {0, w.begin * channels}, depth, height, width.view());
-          check_run(run, {w.end * channels, row}, depth, height, width.view());
-        } else {
-          check_run(run, {0, row}, depth, height, width.view());
-        }
-      }
-    }
-  }
+  });
 }
 
 void check_indices(const std::int32_t* mask, std::int64_t size, std::int64_t plane) {
