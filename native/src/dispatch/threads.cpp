@@ -10,6 +10,7 @@
 #include <cmath>
 #include <condition_variable>
 #include <cstdlib>
+#include <deque>
 #include <exception>
 #include <fstream>
 #include <limits>
@@ -19,7 +20,6 @@
 #include <string>
 #include <system_error>
 #include <thread>
-#include <unsupported/Eigen/CXX11/ThreadPool>
 #include <utility>
 #include <vector>
 
@@ -84,45 +84,20 @@ class Loop {
   std::exception_ptr error_;
 };
 
-/** A thread that is there before it is told what to run. */
-class Worker {
- public:
-  Worker()
-      : thread_([this] {
-          pthread_setname_np(pthread_self(), "featurepool");
-          told_.wait(false, std::memory_order_acquire);
-          if (body_) body_();
-        }) {}
-
-  ~Worker() {
-    if (!told_) run({});
-    thread_.join();
-  }
-
-  void run(std::function<void()> body) noexcept {
-    body_ = std::move(body);
-    told_.store(true, std::memory_order_release);
-    told_.notify_one();
-  }
-
- private:
-  std::function<void()> body_;
-  std::atomic<bool> told_{false};
-  std::thread thread_;
-};
-
 /**
- * Where the pool has its threads from: they exist before it does, because a pool that one of its
- * threads is refused waits for ever for the others.
+ * Threads that help with loops. One of them looks for work for a while after it had some, for
+ * programs that call again at once; then all sleep, and the process uses no processor time.
+ *
+ * Not Eigen's pool, which writes to null when its memory is refused and waits for ever when a
+ * thread is.
  */
-struct WorkersMade : Eigen::StlThreadEnvironment {
-  using EnvThread = Worker;
-
-  /** Fewer than `count` where the system has no more memory or allows no more threads. */
-  explicit WorkersMade(int count) {
+class Workers {
+ public:
+  /** Has fewer than `count` where the system has no more memory or allows no more threads. */
+  explicit Workers(int count) {
     try {
-      made->reserve(static_cast<std::size_t>(count));
-      while (count-- > 0) made->push_back(std::make_unique<Worker>());
+      threads_.reserve(static_cast<std::size_t>(count));
+      while (count-- > 0) threads_.emplace_back([this] { run(); });
     } catch (const std::bad_alloc&) {
       // No memory for more.
     } catch (const std::system_error&) {
@@ -130,22 +105,73 @@ struct WorkersMade : Eigen::StlThreadEnvironment {
     }
   }
 
-  Worker* CreateThread(std::function<void()> body) noexcept {
-    Worker* const worker = made->back().release();
-    made->pop_back();
-    worker->run(std::move(body));
-    return worker;
+  ~Workers() {
+    {
+      const std::lock_guard lock(mutex_);
+      ended_ = true;
+    }
+    wake_.notify_all();
+    for (std::thread& thread : threads_) thread.join();
   }
 
-  std::shared_ptr<std::vector<std::unique_ptr<Worker>>> made =
-      std::make_shared<std::vector<std::unique_ptr<Worker>>>();
-};
+  int count() const { return static_cast<int>(threads_.size()); }
 
-/**
- * Workers that look for work for some 50 us after they had some, for programs that call again at
- * once; then they sleep, and the pool uses no processor time.
- */
-using Workers = Eigen::ThreadPoolTempl<WorkersMade>;
+  /** Has `helpers` of them look at a loop, as soon as they have time for it. */
+  void help(const std::shared_ptr<Loop>& loop, int helpers) {
+    int wanted = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      requests_.push_back({loop, helpers});
+      waiting_.fetch_add(helpers, std::memory_order_relaxed);
+      wanted = std::min(helpers - (looking_ ? 1 : 0), sleeping_);
+    }
+    while (wanted-- > 0) wake_.notify_one();
+  }
+
+ private:
+  struct Request {
+    std::shared_ptr<Loop> loop;
+    int helpers;
+  };
+
+  static constexpr std::chrono::microseconds kPatience{50};
+
+  void run() {
+    pthread_setname_np(pthread_self(), "featurepool");
+    while (const std::shared_ptr<Loop> loop = next()) loop->work();
+  }
+
+  /** Waits for a loop that wants help; null at the end. */
+  std::shared_ptr<Loop> next() {
+    if (!looking_.exchange(true)) {
+      const auto patience = std::chrono::steady_clock::now() + kPatience;
+      while (waiting_.load(std::memory_order_relaxed) == 0 &&
+             std::chrono::steady_clock::now() < patience) {
+        hwy::Pause();
+      }
+      looking_ = false;
+    }
+    std::unique_lock lock(mutex_);
+    ++sleeping_;
+    wake_.wait(lock, [&] { return !requests_.empty() || ended_; });
+    --sleeping_;
+    if (requests_.empty()) return nullptr;
+    Request& request = requests_.front();
+    std::shared_ptr<Loop> loop = request.loop;
+    if (--request.helpers == 0) requests_.pop_front();
+    waiting_.fetch_sub(1, std::memory_order_relaxed);
+    return loop;
+  }
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<Request> requests_;
+  int sleeping_ = 0;
+  bool ended_ = false;
+  std::atomic<int> waiting_{0};       // helpers that are wanted
+  std::atomic<bool> looking_{false};  // one of them is awake and looks for work
+  std::vector<std::thread> threads_;
+};
 
 /** The number of threads and the workers behind it, made at first need. */
 class Pool {
@@ -173,11 +199,8 @@ class Pool {
     const std::lock_guard lock(mutex_);
     const int threads = resolved();
     if (threads > 1 && !workers_) {
-      const WorkersMade workers(threads - 1);
-      const auto count = static_cast<int>(workers.made->size());
-      if (count > 0) {
-        workers_ = std::make_shared<Workers>(count, /*allow_spinning=*/true, workers);
-      }
+      auto workers = std::make_shared<Workers>(threads - 1);
+      if (workers->count() > 0) workers_ = std::move(workers);
     }
     return workers_;
   }
@@ -252,14 +275,14 @@ void parallel_for(std::int64_t items, int threads, const std::function<void(Span
     body({0, items});
     return;
   }
-  threads = std::min(threads, workers->NumThreads() + 1);
+  threads = std::min(threads, workers->count() + 1);
   const auto loop =
       std::make_shared<Loop>(items, std::min(items, threads * kRangesPerThread), body);
   const auto helpers = static_cast<int>(std::min<std::int64_t>(threads - 1, items - 1));
   try {
-    for (int i = 0; i < helpers; ++i) workers->Schedule([loop] { loop->work(); });
+    workers->help(loop, helpers);
   } catch (const std::bad_alloc&) {
-    // Fewer helpers, then. To leave would take the body away from those that have begun.
+    // Nobody helps, then.
   }
   loop->work();
   loop->wait();
