@@ -282,6 +282,8 @@ void check_positions(const SppBlock& call) {
                   call.items() * call.plane() * call.pools(), call.plane());
     return;
   }
+  // Extents of nothing may be of any size.
+  if (call.items() == 0) return;
   const auto* mask = static_cast<const std::uint8_t*>(call.mask);
   std::vector<InsideEach> rows;
   std::vector<InsideEach> columns;

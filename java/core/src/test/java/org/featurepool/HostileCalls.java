@@ -1,9 +1,12 @@
 package org.featurepool;
 
+import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -14,6 +17,7 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicLongArray;
 import java.util.function.Supplier;
+import java.util.stream.Stream;
 
 /**
  * A program that calls every operator with arguments of which about half are wrong: memory that is
@@ -108,7 +112,20 @@ final class HostileCalls {
         throw new AssertionError("no call of operator " + i + " was right");
       }
     }
-    System.out.println("accepted " + accepted + ", refused " + REFUSED);
+    long resident = mostResidentMegabytes();
+    System.out.println(
+        "accepted " + accepted + ", refused " + REFUSED + ", at most " + resident + " MB resident");
+    // Twice what the JVM takes with a heap of 256 MB.
+    if (resident > 1000) {
+      throw new AssertionError("calls took memory that they have no use for");
+    }
+  }
+
+  private static long mostResidentMegabytes() throws IOException {
+    try (Stream<String> lines = Files.lines(Path.of("/proc/self/status"))) {
+      String kilobytes = lines.filter(line -> line.startsWith("VmHWM:")).findFirst().orElseThrow();
+      return Long.parseLong(kilobytes.replaceAll("\\D", "")) / 1024;
+    }
   }
 
   private static void prepare() throws InterruptedException {
