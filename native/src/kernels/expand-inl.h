@@ -79,7 +79,7 @@ struct ExpandPlan {
   bool can_stream(const Pooling& p) const {
     const std::int64_t element = dtype_size(p.dtype);
     const auto whole = [&](std::int64_t elements) { return elements * element % 64 == 0; };
-    return beyond_cache(p) && reinterpret_cast<std::uintptr_t>(p.output) % 64 == 0 &&
+    return stream_gradients(p) && reinterpret_cast<std::uintptr_t>(p.output) % 64 == 0 &&
            (run_planes > 0 ? whole(run_planes * plane) : whole(row) && whole(tile));
   }
 

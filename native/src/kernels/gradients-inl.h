@@ -22,6 +22,13 @@ HWY_BEFORE_NAMESPACE();
 namespace featurepool {
 namespace HWY_NAMESPACE {
 
+/** Whether gradients, of which a call writes more than it reads, had better be streamed: from where
+ * it shows that others use the last-level cache too (measured). */
+inline bool stream_gradients(const Pooling& p) {
+  constexpr std::int64_t kBytes = 8 << 20;
+  return tensor_bytes(p) > std::min(kBytes, last_level_cache_bytes() / 2);
+}
+
 /** The inverse of SplitPhases() over `length` positions per phase; strides 1 to 4 write whole
  * vectors. */
 template <typename T>
@@ -199,33 +206,62 @@ struct GatherWindow {
   Key key;
 };
 
-/** Writes the sum of what kWindows (0: `count`) windows give to the channels of one position. */
-template <int kWindows, typename T, class Term>
-HWY_INLINE void SumWindows(const GatherWindow<typename Term::Key>* windows, std::int64_t count,
-                           std::int64_t channels, const Term& term, T* HWY_RESTRICT dx) {
+/** Writes `sum(channel, part)` to the channels of one position. */
+template <bool kStream, typename T, class Sum>
+HWY_INLINE void WriteChannels(const Sum& sum, std::int64_t channels, T* HWY_RESTRICT dx) {
   const hn::ScalableTag<LaneOf<T>> d;
   const std::int64_t lanes = LaneCount(d);
-  if (kWindows > 0) count = kWindows;
-  // Locals, which stores to dx cannot change: they stay in registers.
-  const Term local = term;
-  GatherWindow<typename Term::Key> window[kWindows > 0 ? kWindows : 1];
-  for (int i = 0; i < kWindows; ++i) {
-    // Not as a whole: a load as wide as two stores that have just been made waits for both.
-    window[i].from = windows[i].from;
-    window[i].key = windows[i].key;
-  }
-  const auto* const from = kWindows > 0 ? window : windows;
-  const auto sum = [&](std::int64_t c, std::int64_t part) HWY_ATTR {
-    auto value = hn::Add(hn::Zero(d), local(from[0], c, part));
-    for (std::int64_t i = 1; i < count; ++i) value = hn::Add(value, local(from[i], c, part));
-    return value;
-  };
   std::int64_t c = 0;
-  for (; c + lanes <= channels; c += lanes) StoreElements(sum(c, lanes), d, dx + c, lanes);
+  for (; c + lanes <= channels; c += lanes) {
+    if constexpr (kStream) {
+      hn::Stream(sum(c, lanes), d, dx + c);
+    } else {
+      StoreElements(sum(c, lanes), d, dx + c, lanes);
+    }
+  }
   if (c == channels) return;
   // The last vector overlaps its neighbour, if there is one.
   c = std::max<std::int64_t>(0, channels - lanes);
   StoreElements(sum(c, channels - c), d, dx + c, channels - c);
+}
+
+/** Writes the sum of what the windows of some rows and columns give to the channels of one
+ * position. */
+template <int kRows, int kColumns, bool kStream, typename T, class Term>
+HWY_INLINE void SumWindows(const GatherWindow<typename Term::Key>* rows,
+                           const GatherWindow<typename Term::Key>* columns, std::int64_t channels,
+                           const Term& term, T* HWY_RESTRICT dx) {
+  const hn::ScalableTag<LaneOf<T>> d;
+  // Locals, which stores to dx cannot change: they stay in registers.
+  const Term local = term;
+  GatherWindow<typename Term::Key> window[kRows * kColumns];
+  for (int i = 0; i < kRows * kColumns; ++i) {
+    const auto& row = rows[i / kColumns];
+    const auto& column = columns[i % kColumns];
+    window[i].from = row.from + column.from;
+    window[i].key = Term::Join(row.key, column.key);
+  }
+  const auto sum = [&](std::int64_t c, std::int64_t part) HWY_ATTR {
+    auto value = hn::Add(hn::Zero(d), local(window[0], c, part));
+    for (int i = 1; i < kRows * kColumns; ++i) value = hn::Add(value, local(window[i], c, part));
+    return value;
+  };
+  WriteChannels<kStream>(sum, channels, dx);
+}
+
+/** The same of any number of windows. */
+template <typename T, class Term>
+HWY_INLINE void SumWindows(const std::vector<GatherWindow<typename Term::Key>>& windows,
+                           std::int64_t channels, const Term& term, T* HWY_RESTRICT dx) {
+  const hn::ScalableTag<LaneOf<T>> d;
+  const auto* const window = windows.data();
+  const std::size_t count = windows.size();
+  const auto sum = [&](std::int64_t c, std::int64_t part) HWY_ATTR {
+    auto value = hn::Add(hn::Zero(d), term(window[0], c, part));
+    for (std::size_t i = 1; i < count; ++i) value = hn::Add(value, term(window[i], c, part));
+    return value;
+  };
+  WriteChannels<false>(sum, channels, dx);
 }
 
 /**
@@ -239,14 +275,15 @@ HWY_INLINE void GatherInterleaved(const Pooling& p, Span items, const Term& term
   using Window = GatherWindow<typename Term::Key>;
   const Geometry& g = p.geometry;
   const RowTiles tiles = InterleavedInputTiles(g);
-  std::vector<Window> windows(
-      static_cast<std::size_t>(most_covering(g.d()) * most_covering(g.h()) * most_covering(g.w())));
+  std::vector<Window> windows;
   std::vector<Window> rows;
   std::vector<Window> columns;           // of all positions of a tile
   std::vector<std::int64_t> column_end;  // of each of them
   std::vector<Covering> depth;
   std::vector<Covering> height;
   std::vector<Covering> width;
+  const bool stream = stream_gradients(p) && g.channels * dtype_size(p.dtype) % 64 == 0 &&
+                      reinterpret_cast<std::uintptr_t>(p.output) % 64 == 0;
   std::int64_t started = -1;
   RowTiles::Item item = tiles.item(items.begin);
   for (std::int64_t index = items.begin; index < items.end; ++index, tiles.advance(item)) {
@@ -277,31 +314,35 @@ HWY_INLINE void GatherInterleaved(const Pooling& p, Span items, const Term& term
     T* dx = static_cast<T*>(p.output) + position * g.channels;
     std::int64_t column = 0;
     for (std::int64_t i = 0; i < tile.size(); ++i, dx += g.channels) {
-      const std::int64_t end = column_end[static_cast<std::size_t>(i)];
-      Window* next = windows.data();
-      for (const Window& row : rows) {
-        for (std::int64_t k = column; k < end; ++k) {
-          const Window& of_column = columns[static_cast<std::size_t>(k)];
-          *next++ = {row.from + of_column.from, Term::Join(row.key, of_column.key)};
+      const Window* const of_position = columns.data() + column;
+      const auto count = column_end[static_cast<std::size_t>(i)] - column;
+      column += count;
+      const auto number = static_cast<std::int64_t>(rows.size());
+      if (number == 0 || count == 0) {
+        FillZero(dx, g.channels);
+      } else if (number == 1 && count == 1) {
+        if constexpr (std::is_same_v<T, LaneOf<T>>) {
+          if (stream) {
+            SumWindows<1, 1, true>(rows.data(), of_position, g.channels, term, dx);
+            continue;
+          }
         }
-      }
-      column = end;
-      const std::int64_t count = next - windows.data();
-      switch (count) {
-        case 0:
-          FillZero(dx, g.channels);
-          break;
-        case 1:
-          SumWindows<1>(windows.data(), count, g.channels, term, dx);
-          break;
-        case 2:
-          SumWindows<2>(windows.data(), count, g.channels, term, dx);
-          break;
-        case 4:
-          SumWindows<4>(windows.data(), count, g.channels, term, dx);
-          break;
-        default:
-          SumWindows<0>(windows.data(), count, g.channels, term, dx);
+        SumWindows<1, 1, false>(rows.data(), of_position, g.channels, term, dx);
+      } else if (number == 1 && count == 2) {
+        SumWindows<1, 2, false>(rows.data(), of_position, g.channels, term, dx);
+      } else if (number == 2 && count == 1) {
+        SumWindows<2, 1, false>(rows.data(), of_position, g.channels, term, dx);
+      } else if (number == 2 && count == 2) {
+        SumWindows<2, 2, false>(rows.data(), of_position, g.channels, term, dx);
+      } else {
+        windows.clear();
+        for (const Window& row : rows) {
+          for (const Window* of_column = of_position; of_column != of_position + count;
+               ++of_column) {
+            windows.push_back({row.from + of_column->from, Term::Join(row.key, of_column->key)});
+          }
+        }
+        SumWindows(windows, g.channels, term, dx);
       }
     }
   }

@@ -148,16 +148,17 @@ HWY_NOINLINE void RouteRows(const RoutedRun<T>& run) {
     local[l].mask = run.lines[l].mask;
   }
   hn::Vec<decltype(di)> ordinals[Rows::kKernel * Columns::kKernel];
-  for (int t = 0; t < Rows::kKernel * Columns::kKernel; ++t) {
-    ordinals[t] = hn::Load(di, run.ordinals + t * lanes);
-  }
+  // Not by loops, here and below: arrays that these index would stay in memory.
+  Unrolled<Rows::kKernel * Columns::kKernel>(
+      [&](auto t) FEATUREPOOL_INLINED { ordinals[t] = hn::Load(di, run.ordinals + t * lanes); });
   const auto* const outside = run.outside;
   const RoutedStep* const end = run.steps + run.size;
   for (const RoutedStep* step = run.steps; step != end; ++step) {
     const std::int64_t first = step->line;
     const std::int64_t column = step->column;
     hn::Vec<D> sum[Rows::kRows][kStride];
-    for (int k = 0; k < Rows::kRows * kStride; ++k) sum[k / kStride][k % kStride] = hn::Zero(d);
+    Unrolled<Rows::kRows * kStride>(
+        [&](auto k) FEATUREPOOL_INLINED { sum[k / kStride][k % kStride] = hn::Zero(d); });
     Unrolled<Rows::kLines>([&](auto of_line) FEATUREPOOL_INLINED {
       constexpr int kLine = decltype(of_line)::value;
       const RoutedLine<T>& line = local[kLine];
@@ -183,7 +184,7 @@ HWY_NOINLINE void RouteRows(const RoutedRun<T>& run) {
         });
       });
     });
-    for (int r = 0; r < Rows::kRows; ++r) {
+    Unrolled<Rows::kRows>([&](auto r) FEATUREPOOL_INLINED {
       T* const out = dx[r] + step->dx;
       if constexpr (kStride == 1) {
         StoreWhole(sum[r][0], d, out);
@@ -198,7 +199,7 @@ HWY_NOINLINE void RouteRows(const RoutedRun<T>& run) {
           StoreWhole(hn::Load(d, joined + lanes), d, out + lanes);
         }
       }
-    }
+    });
   }
 }
 

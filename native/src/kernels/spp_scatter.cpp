@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 
 #include "kernels/scratch.hpp"
@@ -15,7 +16,7 @@ namespace {
 // Planes that one work item takes of a planar image: neighbouring windows often add to the same
 // element, each addition waiting for the one before it; several planes in turn have as many such
 // chains at a time.
-constexpr std::int64_t kPlanes = 8;
+constexpr std::int64_t kPlanes = 4;
 
 // Channels that one takes of an interleaved image: a cache line of f32 gradients.
 constexpr std::int64_t kChannels = 16;
@@ -63,18 +64,16 @@ class Positions {
  public:
   Positions(const SppBlock& b, std::int64_t kernel) {
     if constexpr (kCompact) {
-      for (std::int64_t tap = 0; tap < std::min<std::int64_t>(kernel * kernel, 256); ++tap) {
+      offsets_.fill(std::numeric_limits<std::int64_t>::min() / 2);
+      for (std::int64_t tap = 0;
+           tap < std::min<std::int64_t>(kernel * kernel, FPOOL_MASK_NONE_COMPACT); ++tap) {
         offsets_[static_cast<std::size_t>(tap)] =
             (tap / kernel - kernel / 2) * b.width + tap % kernel - kernel / 2;
       }
     }
   }
 
-  static bool is_none(Entry entry) {
-    return entry == (kCompact ? FPOOL_MASK_NONE_COMPACT : FPOOL_MASK_NONE);
-  }
-
-  /** The position in the plane that the entry of output `i` names. */
+  /** The position in the plane that the entry of output `i` names; less than 0: none. */
   std::int64_t at(std::int64_t i, Entry entry) const {
     if constexpr (kCompact) return i + offsets_[entry];
     return entry;
@@ -92,19 +91,35 @@ void scatter(const SppBlock& b, const Positions<Entry>& positions, std::int64_t 
   const std::int64_t plane = b.plane();
   if (b.layout == Layout::planar && channels == kPlanes) {
     for (std::int64_t i = 0; i < plane; ++i) {
-      for (std::int64_t c = 0; c < kPlanes; ++c) {
-        const Entry entry = mask.data[c * plane + i];
-        if (positions.is_none(entry)) continue;
-        sums.data[c * plane + positions.at(i, entry)] += static_cast<Sum>(dy.data[c * plane + i]);
+      std::array<std::int64_t, kPlanes> at;
+      std::int64_t signs = 0;
+      for (std::size_t c = 0; c < kPlanes; ++c) {
+        const auto first = static_cast<std::int64_t>(c) * plane;
+        at[c] = positions.at(i, mask.data[first + i]);
+        signs |= at[c];
+        at[c] += first;
       }
+      if (signs < 0) {
+        for (std::size_t c = 0; c < kPlanes; ++c) {
+          const auto first = static_cast<std::int64_t>(c) * plane;
+          if (at[c] >= first) sums.data[at[c]] += static_cast<Sum>(dy.data[first + i]);
+        }
+        continue;
+      }
+      // All loads before all stores, which the processor does not know to be elsewhere.
+      std::array<Sum, kPlanes> sum;
+      for (std::size_t c = 0; c < kPlanes; ++c) {
+        const auto first = static_cast<std::int64_t>(c) * plane;
+        sum[c] = sums.data[at[c]] + static_cast<Sum>(dy.data[first + i]);
+      }
+      for (std::size_t c = 0; c < kPlanes; ++c) sums.data[at[c]] = sum[c];
     }
     return;
   }
   for (std::int64_t i = 0; i < plane; ++i) {
     for (std::int64_t c = 0; c < channels; ++c) {
-      const Entry entry = mask.at(i, c);
-      if (positions.is_none(entry)) continue;
-      sums.at(positions.at(i, entry), c) += static_cast<Sum>(dy.at(i, c));
+      const std::int64_t at = positions.at(i, mask.at(i, c));
+      if (at >= 0) sums.at(at, c) += static_cast<Sum>(dy.at(i, c));
     }
   }
 }
