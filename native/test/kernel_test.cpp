@@ -433,6 +433,31 @@ TEST(LargeCases, LargeWindows) {
   }
 }
 
+/** Windows of which neighbours in memory could pass for neighbours in the plane, or not: all
+ * paddings, rows around whole vectors, planes of even and odd height, and so many threads that
+ * each begins and ends within a plane. */
+TEST(LargeCases, SmallWindowsThatOverlap) {
+  struct Window {
+    std::int64_t kernel;
+    std::int64_t stride;
+  };
+  for (const auto& [kernel, stride] : {Window{3, 2}, Window{3, 1}, Window{2, 1}}) {
+    for (std::int64_t begin = 0; begin < kernel; ++begin) {
+      for (std::int64_t end = 0; end < kernel; ++end) {
+        for (const std::int64_t width : {6, 7, 12, 16, 17, 31, 32, 35}) {
+          for (const std::int64_t height : {3, 8, 33}) {
+            PoolingCase c;
+            c.batch(2).channels(3).input({height, width}).kernel({kernel, kernel});
+            c.stride({stride, stride}).pad({begin, begin}, {end, end});
+            c.values(Values::ties).mask(MaskType::position_u8).threads({1, 5});
+            c.check(Operation::route_backward, "small_windows");
+          }
+        }
+      }
+    }
+  }
+}
+
 /** One element more than f32 can count. */
 TEST(LargeCases, MoreElementsThanFloatCanCount) {
   PoolingCase c;
