@@ -17,7 +17,17 @@ namespace {
 using Extents = std::vector<std::int64_t>;
 
 /** Windows of the kind that a kernel may be made for; the last is anything at all. */
-enum Family { k2_s2, k3_s2, stride_1, large_stride_1, whole_plane, bins, any, kFamilies };
+enum Family {
+  k2_s2,
+  k3_s2,
+  stride_1,
+  wide_stride_1,
+  large_stride_1,
+  whole_plane,
+  bins,
+  any,
+  kFamilies
+};
 
 /** Rough work of a case, kept small enough for thousands of them. */
 std::int64_t work(const PoolingCase& c) {
@@ -55,7 +65,7 @@ PoolingCase draw(Random& random, Operation operation) {
   Extents input(rank), kernel(rank), stride(rank), dilation(rank, 1), begin(rank), end(rank);
   for (int i = 0; i < rank; ++i) {
     const bool innermost = i == rank - 1;
-    const std::int64_t most = innermost && !interleaved  ? 70
+    const std::int64_t most = innermost && !interleaved  ? (family == wide_stride_1 ? 300 : 70)
                               : family == large_stride_1 ? 30
                               : rank == 3                ? 7
                                                          : 14;
@@ -72,6 +82,10 @@ PoolingCase draw(Random& random, Operation operation) {
         kernel[i] = random.between(1, random.one_in(3) ? 13 : 5);
         stride[i] = 1;
         if (random.one_in(6)) dilation[i] = random.between(2, 3);
+        break;
+      case wide_stride_1:
+        kernel[i] = random.between(innermost ? 1 : 2, 7);
+        stride[i] = 1;
         break;
       case bins:
         kernel[i] = random.between(1, random.one_in(4) ? 2 * input[i] : input[i]);
@@ -102,7 +116,7 @@ PoolingCase draw(Random& random, Operation operation) {
     kernel[0] = random.between(1, 3);
     stride[0] = random.between(1, 3);
     begin[0] = end[0] = 0;
-  } else if (rank == 3 && family == large_stride_1) {
+  } else if (rank == 3 && (family == large_stride_1 || family == wide_stride_1)) {
     kernel[0] = 1;
     begin[0] = end[0] = 0;
   }

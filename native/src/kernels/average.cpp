@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "dispatch/kernel.hpp"
+#include "kernels/bands.hpp"
 #include "kernels/elements.hpp"
 #include "kernels/plane_view.hpp"
 #include "kernels/scratch.hpp"
@@ -20,6 +21,7 @@
 #include "kernels/blocks-inl.h"
 #include "kernels/channels-inl.h"
 #include "kernels/global-inl.h"
+#include "kernels/short_sums-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace featurepool {
@@ -59,9 +61,9 @@ class StoreQuotient {
 
   void StartTile(const PlaneView& view, Span outputs) {
     if (uniform_ != 0) return;
-    rows_ = -1;
+    std::fill_n(rows_, kKept, -1);
     counts_.resize(static_cast<std::size_t>(outputs.size()));
-    factors_.resize(static_cast<std::size_t>(outputs.size() + kOverhang), Count{1});
+    factors_.resize(kKept * (counts_.size() + kOverhang), Count{1});
     Count* column = counts_.data();
     for (std::int64_t o = outputs.begin; o < outputs.end;) {
       const std::int64_t position = o / view.interleave;
@@ -75,17 +77,18 @@ class StoreQuotient {
     if (uniform_ != 0) return;
     const std::int64_t rows =
         counted_taps(view.d, p_.divisor, d) * counted_taps(view.h, p_.divisor, h);
-    if (rows == rows_) return;
-    rows_ = rows;
-    for (std::size_t o = 0; o < counts_.size(); ++o) {
-      factors_[o] = Factor(static_cast<Count>(rows) * counts_[o]);
-    }
+    const auto slot = static_cast<std::size_t>(rows) % kKept;
+    Count* factors = factors_.data() + slot * (counts_.size() + kOverhang);
+    row_factors_ = factors;
+    if (rows == rows_[slot]) return;
+    rows_[slot] = rows;
+    for (const Count count : counts_) *factors++ = Factor(static_cast<Count>(rows) * count);
   }
 
   HWY_INLINE void Write(hn::Vec<typename R::D> sum, std::int64_t o, std::int64_t n,
                         T* HWY_RESTRICT row) const {
     const hn::RebindToFloat<typename R::D> df;
-    const auto factor = uniform_ != 0 ? hn::Set(df, factor_) : hn::LoadU(df, factors_.data() + o);
+    const auto factor = uniform_ != 0 ? hn::Set(df, factor_) : hn::LoadU(df, row_factors_ + o);
     if constexpr (std::is_floating_point_v<typename R::Lane>) {
       Store(hn::Mul(sum, factor), o, n, row);
     } else {
@@ -100,7 +103,9 @@ class StoreQuotient {
   }
 
  private:
-  static constexpr std::int64_t kOverhang = 64;
+  static constexpr std::size_t kOverhang = 64;
+  // The rows of clipped windows count different numbers of taps by turns.
+  static constexpr std::size_t kKept = 4;
   // A quotient of bytes by at most so many taps is a half, or farther from one than the multiples
   // of 1/256 that adding this number leaves: the product with a reciprocal then rounds as the
   // quotient.
@@ -135,41 +140,15 @@ class StoreQuotient {
   const bool divides_;
   const Count factor_;          ///< of the uniform divisor
   std::vector<Count> counts_;   ///< taps along W of the windows of a tile
-  std::vector<Count> factors_;  ///< of the windows of a row
-  std::int64_t rows_ = -1;      ///< taps along D and H that `factors_` are made for
-};
-
-struct NothingToRedo {
-  template <typename... Where>
-  void operator()(const Where&...) const {}
+  std::vector<Count> factors_;  ///< of the windows of kKept rows
+  std::int64_t rows_[kKept];    ///< taps along D and H that `factors_` are made for
+  const Count* row_factors_ = nullptr;
 };
 
 // --- windows of interleaved tensors ---
 
 // Bytes of so many taps are summed in 16 bits, and their quotients told apart by f32.
 constexpr std::int64_t kMostShortTaps = 255;
-
-/** Sums that are divided: of bytes in 16 bits, of others as SumOf. */
-template <typename T>
-struct ShortSumOf : SumOf<T> {};
-template <typename Byte, typename Short>
-struct ShortByteSum {
-  using Element = Byte;
-  using Lane = Short;
-  using D = hn::ScalableTag<Lane>;
-  static constexpr bool kIdempotent = false;
-  static constexpr bool kWatched = false;
-  static constexpr Lane Identity() { return 0; }
-  static HWY_INLINE hn::Vec<D> Load(D d, const Byte* HWY_RESTRICT p) { return LoadElements(d, p); }
-  static HWY_INLINE hn::Vec<D> LoadPart(D d, const Byte* HWY_RESTRICT p, std::int64_t n) {
-    return LoadElements(d, p, n);
-  }
-  static HWY_INLINE hn::Vec<D> Combine(hn::Vec<D> a, hn::Vec<D> b) { return hn::Add(a, b); }
-};
-template <>
-struct ShortSumOf<std::uint8_t> : ShortByteSum<std::uint8_t, std::uint16_t> {};
-template <>
-struct ShortSumOf<std::int8_t> : ShortByteSum<std::int8_t, std::int16_t> {};
 
 /** What becomes of sums over rows of windows: they are multiplied by the divisors' reciprocals. */
 template <typename T>
@@ -452,6 +431,7 @@ std::span<const Kernel> avg_forward_kernels() {
        FEATUREPOOL_TIERED_ABOVE_SSE4(average_pooling::Channels)},
       {"channel_windows", accepts_channel_windows, ChannelItems,
        FEATUREPOOL_TIERED_ABOVE_SSE4(average_pooling::ChannelWindows)},
+      bands_kernel(Operation::avg_forward),
       {"sliding", accepts_sliding, SlidingItems<SumOf<float>>,
        FEATUREPOOL_TIERED_ABOVE_SSE4(average_pooling::Sliding)},
       {"blocks", accepts_blocks, block_items,

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "dispatch/kernel.hpp"
+#include "kernels/bands.hpp"
 #include "kernels/extremes.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -19,6 +20,7 @@ std::span<const Kernel> max_forward_kernels() {
     std::vector<Kernel> kernels = extremes::kernels<CommonExtremes<Order::greater>>();
     const std::vector<Kernel> others = other_maxima_kernels();
     kernels.insert(kernels.end(), others.begin(), others.end());
+    kernels.insert(kernels.begin(), bands_kernel(Operation::max_forward));
     return kernels;
   }();
   return all;

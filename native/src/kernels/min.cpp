@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "dispatch/kernel.hpp"
+#include "kernels/bands.hpp"
 #include "kernels/extremes.hpp"
 #include "reference/extremes.hpp"
 #include "reference/reference.hpp"
@@ -23,6 +24,7 @@ std::span<const Kernel> min_forward_kernels() {
     std::vector<Kernel> kernels = extremes::kernels<CommonExtremes<Order::less>>();
     const std::vector<Kernel> others = extremes::kernels<OtherExtremes<Order::less>>();
     kernels.insert(kernels.end(), others.begin(), others.end());
+    kernels.insert(kernels.begin(), bands_kernel(Operation::min_forward));
     return kernels;
   }();
   return all;
