@@ -60,7 +60,9 @@ PoolingCase draw(Random& random, Operation operation) {
   const bool interleaved = random.one_in(2);
   if (interleaved) c.interleaved();
   c.batch(random.one_in(40) ? 0 : random.between(1, 2));
-  c.channels(interleaved ? random.between(1, random.one_in(2) ? 70 : 9) : random.between(1, 4));
+  c.channels(interleaved        ? random.between(1, random.one_in(2) ? 70 : 9)
+             : random.one_in(8) ? random.between(4, 20)
+                                : random.between(1, 4));
 
   Extents input(rank), kernel(rank), stride(rank), dilation(rank, 1), begin(rank), end(rank);
   for (int i = 0; i < rank; ++i) {

@@ -11,6 +11,7 @@
 #include "kernels/elements.hpp"
 #include "kernels/plane_view.hpp"
 #include "kernels/scratch.hpp"
+#include "kernels/slide_lanes.hpp"
 #include "kernels/windows.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -426,6 +427,7 @@ bool accepts_interleaved_taps(const Pooling& p) {
 
 std::span<const Kernel> avg_forward_kernels() {
   static const Kernel kernels[] = {
+      slide_lanes_kernel(Operation::avg_forward),
       {"plane", accepts_plane, PlaneItems, FEATUREPOOL_TIERED(average_pooling::Plane)},
       {"channels", accepts_channels, PositionsItems,
        FEATUREPOOL_TIERED_ABOVE_SSE4(average_pooling::Channels)},

@@ -10,6 +10,7 @@
 
 #include "dispatch/kernel.hpp"
 #include "kernels/scratch.hpp"
+#include "kernels/slide_lanes.hpp"
 #include "kernels/spp_block.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -17,6 +18,7 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/lanes-inl.h"
+#include "kernels/slide_lanes-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace featurepool {
@@ -356,6 +358,54 @@ void Run(const SppBlock& b, Span items) {
   for (std::int64_t item = items.begin; item < items.end; ++item) band.Run(item);
 }
 
+/** The windows of a group along an axis; what lies beyond the planes is left out. */
+inline SlidingAxis Along(const SppBlock& b, std::int64_t group, std::int64_t extent) {
+  const std::int64_t reach = SppTiles::Reach(b, group, extent);
+  return {extent, extent, 2 * reach + 1, reach};
+}
+
+/** All pools of f32 planes, or channels, one per lane: they are read once. */
+void Lanes(const SppBlock& b, Span items) {
+  using R = MaxOf<float>;
+  const bool planar = b.layout == Layout::planar;
+  const std::int64_t plane = b.plane();
+  const std::int64_t reach =
+      std::max(SppTiles::Reach(b, 0, b.height), SppTiles::Reach(b, 0, b.width));
+  SlidingBlock<R> block(b.layout, b.height, b.width, b.height, b.width, 2 * reach + 1);
+  const auto same = [](auto v, std::int64_t, std::int64_t) HWY_ATTR { return v; };
+  const std::int64_t strips = (b.channels + block.strip() - 1) / block.strip();
+  for (std::int64_t item = items.begin; item < items.end;) {
+    const std::int64_t image = planar ? item / b.channels : item / strips;
+    const std::int64_t first = planar ? item % b.channels : item % strips * block.strip();
+    std::int64_t count = std::min(block.strip(), b.channels - first);
+    if (planar) count = std::min(count, items.end - item);
+    const std::int64_t step = planar ? plane : 1;
+    const float* x = static_cast<const float*>(b.input) + image * b.channels * plane + first * step;
+    float* y =
+        static_cast<float*>(b.output) + image * b.groups() * b.channels * plane + first * step;
+    const std::int64_t pitch = b.groups() * b.channels;
+    const bool ordered = block.Load(x, count, b.channels) != 0;
+    for (std::int64_t group = 0; group < b.pools(); ++group, y += b.channels * step) {
+      const SlidingAxis h = Along(b, group, b.height);
+      const SlidingAxis w = Along(b, group, b.width);
+      if (ordered) {
+        block.Slide<InOrder<R>>(h, w, same);
+      } else {
+        block.Slide<R>(h, w, same);
+      }
+      block.Store(plane, count, pitch, y);
+    }
+    if (planar) {
+      std::copy_n(x, count * plane, y);
+    } else {
+      for (std::int64_t i = 0; i < plane; ++i) {
+        std::copy_n(x + i * b.channels, count, y + i * pitch);
+      }
+    }
+    item += planar ? count : 1;
+  }
+}
+
 void Fused(const SppBlock& b, Span items) {
   switch (b.dtype) {
     case FPOOL_F32:
@@ -376,6 +426,19 @@ HWY_AFTER_NAMESPACE();
 namespace featurepool {
 namespace {
 
+bool accepts_lanes(const SppBlock& b) {
+  const std::int64_t lanes = b.layout == Layout::planar ? b.batch * b.channels : b.channels;
+  return b.mask_type == MaskType::none && b.dtype == FPOOL_F32 && lanes >= kLeastSlidingLanes &&
+         b.plane() <= kMostSlidingElements &&
+         SppTiles::Reach(b, 0, std::max(b.height, b.width)) <= kMostSlidingElements;
+}
+
+std::int64_t lanes_items(const SppBlock& b) {
+  if (b.layout == Layout::planar) return b.batch * b.channels;
+  const std::int64_t strip = HWY_NAMESPACE::kStripBytes / dtype_size(b.dtype);
+  return b.batch * ((b.channels + strip - 1) / strip);
+}
+
 bool accepts_fused(const SppBlock& b) { return b.mask_type == MaskType::none; }
 
 std::int64_t fused_items(const SppBlock& b) { return SppTiles(b).items(b); }
@@ -384,6 +447,7 @@ std::int64_t fused_items(const SppBlock& b) { return SppTiles(b).items(b); }
 
 std::span<const KernelOf<SppBlock>> spp_block_forward_kernels() {
   static const KernelOf<SppBlock> kernels[] = {
+      {"lanes", accepts_lanes, lanes_items, FEATUREPOOL_TIERED_ABOVE_SSE4(spp_block::Lanes)},
       {"fused", accepts_fused, fused_items, FEATUREPOOL_TIERED(spp_block::Fused)},
       {"separate", accepts_separate, separate_items, dispatch::in_every_tier(SeparatePools)},
   };
