@@ -23,6 +23,7 @@ enum Family {
   stride_1,
   wide_stride_1,
   large_stride_1,
+  small_planes,
   whole_plane,
   bins,
   any,
@@ -60,17 +61,18 @@ PoolingCase draw(Random& random, Operation operation) {
   const bool interleaved = random.one_in(2);
   if (interleaved) c.interleaved();
   c.batch(random.one_in(40) ? 0 : random.between(1, 2));
-  c.channels(interleaved        ? random.between(1, random.one_in(2) ? 70 : 9)
-             : random.one_in(8) ? random.between(4, 20)
-                                : random.between(1, 4));
+  c.channels(interleaved              ? random.between(1, random.one_in(2) ? 70 : 9)
+             : family == small_planes ? random.between(4, 20)
+                                      : random.between(1, 4));
 
   Extents input(rank), kernel(rank), stride(rank), dilation(rank, 1), begin(rank), end(rank);
   for (int i = 0; i < rank; ++i) {
     const bool innermost = i == rank - 1;
-    const std::int64_t most = innermost && !interleaved  ? (family == wide_stride_1 ? 300 : 70)
-                              : family == large_stride_1 ? 30
-                              : rank == 3                ? 7
-                                                         : 14;
+    const std::int64_t most = family == small_planes      ? 12
+                              : innermost && !interleaved ? (family == wide_stride_1 ? 300 : 70)
+                              : family == large_stride_1  ? 30
+                              : rank == 3                 ? 7
+                                                          : 14;
     input[i] = random.between(1, most);
     switch (family) {
       case k2_s2:
@@ -87,6 +89,10 @@ PoolingCase draw(Random& random, Operation operation) {
         break;
       case wide_stride_1:
         kernel[i] = random.between(innermost ? 1 : 2, 7);
+        stride[i] = 1;
+        break;
+      case small_planes:
+        kernel[i] = random.between(4, 9);
         stride[i] = 1;
         break;
       case bins:
@@ -118,7 +124,8 @@ PoolingCase draw(Random& random, Operation operation) {
     kernel[0] = random.between(1, 3);
     stride[0] = random.between(1, 3);
     begin[0] = end[0] = 0;
-  } else if (rank == 3 && (family == large_stride_1 || family == wide_stride_1)) {
+  } else if (rank == 3 &&
+             (family == large_stride_1 || family == wide_stride_1 || family == small_planes)) {
     kernel[0] = 1;
     begin[0] = end[0] = 0;
   }
@@ -139,7 +146,8 @@ PoolingCase draw(Random& random, Operation operation) {
   switch (operation) {
     case Operation::max_forward:
     case Operation::min_forward:
-      if (!random.one_in(3)) c.mask(random.one_in(3) ? MaskType::plane_i32 : compact);
+      if (!random.one_in(family == small_planes ? 2 : 3))
+        c.mask(random.one_in(3) ? MaskType::plane_i32 : compact);
       break;
     case Operation::route_backward:
       c.mask(random.one_in(3) ? MaskType::plane_i32 : compact);
@@ -189,8 +197,10 @@ PoolingCase generated(Operation operation, int number) {
   return c.seed(seed);
 }
 
-/** The case made large enough to be shared out over threads; half of them have few planes. */
+/** The case made large enough to be shared out over threads; half of them have few planes, some
+ * many small ones. */
 PoolingCase enlarged(PoolingCase c, Random& random) {
+  if (random.one_in(4)) return c.batch(random.between(1, 3)).channels(random.between(60, 100));
   const bool split = random.one_in(2);
   c.batch(split ? 1 : random.between(1, 3)).channels(split ? random.between(1, 2) : 9);
   const std::int64_t side = split ? random.between(500, 700) : random.between(120, 200);

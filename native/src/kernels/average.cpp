@@ -8,6 +8,7 @@
 
 #include "dispatch/kernel.hpp"
 #include "kernels/bands.hpp"
+#include "kernels/byte_boxes.hpp"
 #include "kernels/elements.hpp"
 #include "kernels/plane_view.hpp"
 #include "kernels/scratch.hpp"
@@ -434,6 +435,7 @@ std::span<const Kernel> avg_forward_kernels() {
       {"channel_windows", accepts_channel_windows, ChannelItems,
        FEATUREPOOL_TIERED_ABOVE_SSE4(average_pooling::ChannelWindows)},
       bands_kernel(Operation::avg_forward),
+      byte_boxes_kernel(),
       {"sliding", accepts_sliding, SlidingItems<SumOf<float>>,
        FEATUREPOOL_TIERED_ABOVE_SSE4(average_pooling::Sliding)},
       {"blocks", accepts_blocks, block_items,
