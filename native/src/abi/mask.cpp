@@ -103,16 +103,35 @@ class TapAxis {
 
 constexpr std::uint16_t kNone = FPOOL_MASK_NONE_COMPACT;
 
-/** Whether an entry names a tap outside the range at its place; without branches, in types that the
- * compiler finds vectors for. */
-bool any_outside(const std::uint8_t* mask, std::int64_t size, std::uint16_t scale,
-                 const std::uint16_t* first, const std::uint16_t* span) {
+/** The ranges of one axis at every place of a plane. */
+struct TapRanges {
+  std::uint16_t scale;
+  std::vector<std::uint16_t> first;
+  std::vector<std::uint16_t> span;
+};
+
+/** Whether an entry names a tap outside one of the ranges at its place; without branches, in types
+ * that the compiler finds vectors for. */
+bool any_outside(const std::uint8_t* mask, std::int64_t size, const TapRanges& a,
+                 const TapRanges& b) {
+  const std::uint16_t scale_a = a.scale;
+  const std::uint16_t scale_b = b.scale;
+  const std::uint16_t* const first_a = a.first.data();
+  const std::uint16_t* const first_b = b.first.data();
+  const std::uint16_t* const span_a = a.span.data();
+  const std::uint16_t* const span_b = b.span.data();
+  const auto beyond = [](std::uint16_t entry, std::uint16_t scale, std::uint16_t first,
+                         std::uint16_t span) {
+    const auto at = static_cast<std::uint16_t>(entry * scale - first);
+    return static_cast<std::uint16_t>(std::max(at, span) - span);
+  };
   std::uint16_t bad = 0;
   for (std::int64_t i = 0; i < size; ++i) {
     const std::uint16_t entry = mask[i];
-    const bool lacks = static_cast<std::uint16_t>(entry * scale - first[i]) > span[i];
+    const auto by = static_cast<std::uint16_t>(beyond(entry, scale_a, first_a[i], span_a[i]) |
+                                               beyond(entry, scale_b, first_b[i], span_b[i]));
     // No bit of the mark of no position differs from it.
-    bad = static_cast<std::uint16_t>(bad | (lacks ? entry ^ kNone : 0));
+    bad = static_cast<std::uint16_t>(bad | (by != 0 ? entry ^ kNone : 0));
   }
   return bad != 0;
 }
@@ -150,24 +169,35 @@ class TapCheck {
   }
 
  private:
-  /** Plane by plane. */
+  /** Some planes at a time. */
   bool in_planes() const {
-    std::vector<std::uint16_t> first(static_cast<std::size_t>(plane_));
-    std::vector<std::uint16_t> span(first.size());
+    constexpr std::int64_t kRun = 4096;
+    const std::int64_t planes = std::clamp<std::int64_t>(kRun / plane_, 1, blocks_);
+    const std::int64_t size = planes * plane_;
+    std::vector<TapRanges> ranges;
     std::int64_t repeat = plane_;  // entries of one output of the axis
     for (const TapAxis& axis : axes_) {
       repeat /= axis.axis().output;
       if (axis.axis().whole()) continue;
+      TapRanges& all = ranges.emplace_back();
+      all.scale = axis.scale();
+      all.first.resize(static_cast<std::size_t>(size));
+      all.span.resize(static_cast<std::size_t>(size));
       for (std::int64_t i = 0; i < plane_; i += repeat) {
         const TapRange range = axis.range(i / repeat % axis.axis().output);
-        std::fill_n(first.begin() + i, repeat, range.first);
-        std::fill_n(span.begin() + i, repeat, range.span);
+        std::fill_n(all.first.begin() + i, repeat, range.first);
+        std::fill_n(all.span.begin() + i, repeat, range.span);
       }
-      for (std::int64_t block = 0; block < blocks_; ++block) {
-        if (any_outside(mask_ + block * plane_, plane_, axis.scale(), first.data(), span.data())) {
-          return true;
-        }
+      for (std::int64_t i = plane_; i < size; i += plane_) {
+        std::copy_n(all.first.begin(), plane_, all.first.begin() + i);
+        std::copy_n(all.span.begin(), plane_, all.span.begin() + i);
       }
+    }
+    const std::int64_t entries = blocks_ * plane_;
+    for (std::int64_t i = 0; i < entries; i += size) {
+      const std::int64_t part = std::min(size, entries - i);
+      if (any_outside(mask_ + i, part, ranges.front(), ranges.back())) return true;
+      if (ranges.size() == 3 && any_outside(mask_ + i, part, ranges[1], ranges[1])) return true;
     }
     return false;
   }
@@ -236,15 +266,14 @@ void check_compact(const Pooling& p) {
   const std::int64_t size = g.output_size();
   for (std::int64_t begin = 0; begin < size; begin += kBlock) {
     const std::int64_t end = std::min(size, begin + kBlock);
-    const auto most = static_cast<std::uint8_t>(taps - 1);
-    std::uint8_t bad = 0;
+    // One more than each, of which the mark of no position is the least.
+    std::uint8_t most = 0;
     for (std::int64_t i = begin; i < end; ++i) {
-      bad |= static_cast<std::uint8_t>(mask[i] > most) &
-             static_cast<std::uint8_t>(mask[i] != FPOOL_MASK_NONE_COMPACT);
+      most = std::max(most, static_cast<std::uint8_t>(mask[i] + 1));
     }
-    if (bad == 0) continue;
+    if (most <= taps) continue;
     for (std::int64_t i = begin; i < end; ++i) {
-      if (mask[i] > most && mask[i] != FPOOL_MASK_NONE_COMPACT) {
+      if (mask[i] >= taps && mask[i] != FPOOL_MASK_NONE_COMPACT) {
         refuse_entry(i, mask[i], "a position within the window, 0 to ", taps - 1);
       }
     }
