@@ -483,7 +483,9 @@ inline bool RouteRowsAccept(const Pooling& p) {
   // rows, unless all are one.
   constexpr std::int64_t kLeastStrides = 6;
   constexpr std::int64_t kLeastPlane = 1024;
-  return g.w().input >= kLeastStrides * g.w().stride &&
+  // Of rows, up to nine are kept beside the tensors.
+  constexpr std::int64_t kMostColumns = 4096;
+  return g.w().input >= kLeastStrides * g.w().stride && g.w().input <= kMostColumns &&
          (g.input_plane() >= kLeastPlane || RoutedPlanes(p).planes == 1);
 }
 
