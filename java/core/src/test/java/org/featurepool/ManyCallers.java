@@ -51,7 +51,8 @@ final class ManyCallers {
     try (Arena arena = Arena.ofShared()) {
       prepare(arena);
       phase(3, 1, 0);
-      phase(3, platform, virtual);
+      // Until the allocator has its arenas for all of them.
+      phase(Math.max(3, seconds / 3), platform, virtual);
       double single = 0;
       double singleByCpu = 0;
       double many = 0;
@@ -67,12 +68,12 @@ final class ManyCallers {
         manyByCpu = Math.max(manyByCpu, together.perCpuSecond);
         least = Math.min(least, together.resident);
         largest = Math.max(largest, together.resident);
+        System.out.println("resident-megabytes-of-round-" + i + " " + (together.resident >> 20));
       }
       System.out.println("calls " + calls);
       System.out.println("workers " + mostWorkers);
       System.out.println("worker-seconds " + Workers.seconds());
       System.out.println("resident-growth " + (double) (largest - least) / least);
-      System.out.println("resident-megabytes " + (largest >> 20));
       System.out.println("throughput-ratio " + many / single);
       System.out.println("throughput-ratio-by-cpu-time " + manyByCpu / singleByCpu);
     }
@@ -157,13 +158,14 @@ final class ManyCallers {
     int samples = 0;
     while (System.nanoTime() - start < seconds * 1_000_000_000L) {
       Thread.sleep(50);
-      mostWorkers = Math.max(mostWorkers, Workers.count());
       resident += resident();
       samples++;
     }
     double elapsed = (System.nanoTime() - start) / 1e9;
     double used = processorSeconds() - cpu;
     long done = elements.get() - elementsBefore;
+    // Once, for it reads a file of every thread.
+    mostWorkers = Math.max(mostWorkers, Workers.count());
     stop.set(true);
     for (Thread thread : threads) {
       thread.join();
