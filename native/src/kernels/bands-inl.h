@@ -23,23 +23,23 @@ namespace HWY_NAMESPACE {
 
 // Widest and highest windows: their taps along W are shifts of neighbouring vectors.
 constexpr std::int64_t kMostBandTaps = 7;
-// Narrowest rows, in bytes of lanes: a vector of the largest tier fits in. For windows of three
-// rows there are blocks, which are faster than bands over rows narrower than that.
+// Narrowest rows, in bytes of lanes: a vector of the largest tier fits in.
 constexpr std::int64_t kLeastBandBytes = 64;
-constexpr std::int64_t kLeastThreeBandBytes = 256;
 // Widest rows: those of a band stay in the second-level cache.
 constexpr std::int64_t kMostBandColumns = 1 << 14;
 // Rows of a work item: a multiple of those of a band.
 constexpr std::int64_t kBandItemRows = 16;
 
-inline bool BandsAccept(const Pooling& p, std::int64_t lane_bytes) {
+/** Of windows of three rows, for which there are blocks, those over rows of at least `least_three`
+ * bytes of lanes. */
+inline bool BandsAccept(const Pooling& p, std::int64_t lane_bytes, std::int64_t least_three) {
   if (p.layout != Layout::planar || p.geometry.binned()) return false;
   const Axis& d = p.geometry.d();
   const Axis& h = p.geometry.h();
   const Axis& w = p.geometry.w();
   return d.kernel == 1 && h.stride == 1 && h.dilation == 1 && w.stride == 1 && w.dilation == 1 &&
          h.kernel > 1 && h.kernel <= kMostBandTaps && w.kernel > 1 && w.kernel <= kMostBandTaps &&
-         w.output * lane_bytes >= (h.kernel == 3 ? kLeastThreeBandBytes : kLeastBandBytes) &&
+         w.output * lane_bytes >= (h.kernel == 3 ? least_three : kLeastBandBytes) &&
          w.input <= kMostBandColumns && w.output <= kMostBandColumns;
 }
 

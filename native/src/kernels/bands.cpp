@@ -109,7 +109,10 @@ class StoreQuotients {
   };
   using Writer = std::conditional_t<std::is_integral_v<T>, ByteWriter, FloatWriter>;
 
-  explicit StoreQuotients(const Pooling& p) : p_(p), columns_(p.geometry.w().output) {
+  explicit StoreQuotients(const Pooling& p)
+      : p_(p),
+        columns_(p.geometry.w().output),
+        factors_{Line<float>(p.geometry.w().output), Line<float>(p.geometry.w().output)} {
     const Axis& w = p.geometry.w();
     const bool given = p.divisor.override_by > 0;
     for (std::int64_t o = 0; o < w.output; ++o) {
@@ -127,6 +130,12 @@ class StoreQuotients {
               : counted_taps(g.d(), p_.divisor, d) * counted_taps(g.h(), p_.divisor, h);
     if (rows == rows_[row]) return;
     rows_[row] = rows;
+    const DF df;
+    for (std::int64_t o = 0; o < g.w().output; o += LaneCount(df)) {
+      const auto divisor =
+          hn::Mul(hn::Set(df, static_cast<float>(rows)), hn::LoadU(df, columns_.get() + o));
+      hn::StoreU(hn::Div(hn::Set(df, 1.0f), divisor), df, factors_[row].get() + o);
+    }
     Divide(row, given ? rows : rows * g.w().kernel);
   }
 
@@ -135,24 +144,26 @@ class StoreQuotients {
   HWY_INLINE void WriteEdge(int row, V sum, std::int64_t o, T* to) const {
     const D d;
     const DF df;
-    const auto divisor = [&](std::int64_t column) HWY_ATTR {
-      return hn::Mul(hn::Set(df, static_cast<float>(rows_[row])),
-                     hn::LoadU(df, columns_.get() + column));
-    };
+    const float* factors = factors_[row].get() + o;
     if constexpr (std::is_integral_v<T>) {
+      // A product is off by less than 2^-14: rounding it to multiples of 2^-12 makes halves of
+      // those that are, and of no others.
       const hn::RebindToSigned<DF> di;
       const hn::Half<D> half;
       const hn::RebindToSigned<decltype(half)> short_half;
       const hn::RebindToSigned<D> shorts;
-      const auto rounded = [&](auto part, std::int64_t column) HWY_ATTR {
+      const auto origin = hn::Set(df, static_cast<float>(3 << 10));
+      const auto rounded = [&](auto part, const float* factor) HWY_ATTR {
         const auto total = hn::ConvertTo(df, hn::PromoteTo(di, part));
-        return hn::DemoteTo(short_half, hn::NearestInt(hn::Div(total, divisor(column))));
+        const auto snapped = hn::Add(hn::Mul(total, hn::LoadU(df, factor)), origin);
+        return hn::DemoteTo(short_half, hn::NearestInt(hn::Sub(snapped, origin)));
       };
-      const auto both = hn::Combine(shorts, rounded(hn::UpperHalf(half, sum), o + LaneCount(df)),
-                                    rounded(hn::LowerHalf(half, sum), o));
+      const auto both =
+          hn::Combine(shorts, rounded(hn::UpperHalf(half, sum), factors + LaneCount(df)),
+                      rounded(hn::LowerHalf(half, sum), factors));
       StoreElements(both, shorts, to, LaneCount(d));
     } else {
-      hn::StoreU(hn::Mul(sum, hn::Div(hn::Set(df, 1.0f), divisor(o))), d, to);
+      hn::StoreU(hn::Mul(sum, hn::LoadU(df, factors)), d, to);
     }
   }
 
@@ -178,6 +189,7 @@ class StoreQuotients {
 
   const Pooling& p_;
   const Line<float> columns_;      ///< taps along W that each window counts
+  const Line<float> factors_[2];   ///< reciprocals of the divisors of a row
   std::int64_t rows_[2] = {0, 0};  ///< taps along D and H that the windows of a row count
   Writer writer_;
 };
@@ -216,9 +228,14 @@ namespace {
 // divisor.
 constexpr std::int64_t kMostByteDivisor = 128;
 
+// Rows of so many bytes of lanes make up for what a band costs before its first vector, compared
+// with blocks (measured); those take sums of bytes in lanes of four.
+constexpr std::int64_t kLeastThree = 320;
+constexpr std::int64_t kLeastThreeByteSums = 192;
+
 bool accepts_extremes(const Pooling& p) {
   return CommonExtremes<Order::greater>::has(p) && p.mask_type == MaskType::none &&
-         HWY_NAMESPACE::BandsAccept(p, dtype_size(p.dtype));
+         HWY_NAMESPACE::BandsAccept(p, dtype_size(p.dtype), kLeastThree);
 }
 
 bool accepts_averages(const Pooling& p) {
@@ -228,7 +245,8 @@ bool accepts_averages(const Pooling& p) {
     return false;
   }
   return HWY_NAMESPACE::bands::SumTypes::has(p) &&
-         HWY_NAMESPACE::BandsAccept(p, bytes ? 2 : dtype_size(p.dtype));
+         HWY_NAMESPACE::BandsAccept(p, bytes ? 2 : dtype_size(p.dtype),
+                                    bytes ? kLeastThreeByteSums : kLeastThree);
 }
 
 }  // namespace
