@@ -13,7 +13,7 @@ std::string probe(const std::string& assignments) {
   const std::string command =
       "env -u FEATUREPOOL_MAX_ISA -u FEATUREPOOL_KERNEL -u FEATUREPOOL_THREADS "
       "-u FEATUREPOOL_LEAST_SHARED_BYTES " +
-      assignments + " '" FEATUREPOOL_PROBE "'";
+      assignments + " " FEATUREPOOL_EMULATOR " '" FEATUREPOOL_PROBE "'";
   std::FILE* const pipe = popen(command.c_str(), "r");
   if (pipe == nullptr) return "";
   std::string output;
@@ -27,11 +27,7 @@ void expect_contains(const std::string& text, const std::string& part) {
   EXPECT_NE(text.find(part), std::string::npos) << text;
 }
 
-#if defined(__x86_64__)
-constexpr const char* kLeastTier = "SSE4";
-#else
-constexpr const char* kLeastTier = "NEON";
-#endif
+constexpr const char* kLeastTier = FEATUREPOOL_LEAST_TIER;
 
 TEST(Environment, Defaults) { expect_contains(probe(""), "small=0 large=0 wrong=0"); }
 

@@ -88,7 +88,7 @@ Tier best_tier(const std::string& cap, fpool_status status, const char* name) {
   std::vector<std::string> known;
   for (std::size_t i = 0; i < kTiers; ++i) {
     const Tier tier = static_cast<Tier>(i);
-    const bool x86 = available.front() == kSse4;
+    const bool x86 = available.front() <= kAvx3;
     if (x86 != (i <= kAvx3)) continue;
     known.emplace_back(tier_name(tier));
     if (cap != tier_name(tier)) continue;

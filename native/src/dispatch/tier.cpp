@@ -31,8 +31,10 @@ bool has_tier(Tier tier) {
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
                     __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") && has_f16c();
   switch (tier) {
+#ifndef FEATUREPOOL_ONLY_AVX2
     case kSse4:
       return true;
+#endif
     case kAvx2:
       return avx2;
 #ifndef FEATUREPOOL_WITHOUT_AVX3

@@ -8,14 +8,22 @@
 namespace featurepool {
 namespace products {
 
-#if defined(__x86_64__)
-#define FEATUREPOOL_TIERS(X) X(sse4) X(avx2) X(avx3)
-#define FEATUREPOOL_TABLE(op) \
-  { sse4::op, avx2::op, avx3::op, nullptr }
-#else
+#if !defined(__x86_64__)
 #define FEATUREPOOL_TIERS(X) X(neon)
 #define FEATUREPOOL_TABLE(op) \
   { nullptr, nullptr, nullptr, neon::op }
+#elif defined(FEATUREPOOL_ONLY_AVX2)
+#define FEATUREPOOL_TIERS(X) X(avx2)
+#define FEATUREPOOL_TABLE(op) \
+  { nullptr, avx2::op, nullptr, nullptr }
+#elif defined(FEATUREPOOL_WITHOUT_AVX3)
+#define FEATUREPOOL_TIERS(X) X(sse4) X(avx2)
+#define FEATUREPOOL_TABLE(op) \
+  { sse4::op, avx2::op, nullptr, nullptr }
+#else
+#define FEATUREPOOL_TIERS(X) X(sse4) X(avx2) X(avx3)
+#define FEATUREPOOL_TABLE(op) \
+  { sse4::op, avx2::op, avx3::op, nullptr }
 #endif
 
 #define FEATUREPOOL_DECLARE(tier)                          \
