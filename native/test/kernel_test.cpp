@@ -69,7 +69,7 @@ PoolingCase draw(Random& random, Operation operation) {
   for (int i = 0; i < rank; ++i) {
     const bool innermost = i == rank - 1;
     const std::int64_t most = family == small_planes      ? 12
-                              : innermost && !interleaved ? (family == wide_stride_1 ? 300 : 70)
+                              : innermost && !interleaved ? (family == wide_stride_1 ? 400 : 70)
                               : family == large_stride_1  ? 30
                               : rank == 3                 ? 7
                                                           : 14;
@@ -146,7 +146,8 @@ PoolingCase draw(Random& random, Operation operation) {
   switch (operation) {
     case Operation::max_forward:
     case Operation::min_forward:
-      if (!random.one_in(family == small_planes ? 2 : 3))
+      // The kernels of these families have no masks.
+      if (family == small_planes || family == wide_stride_1 ? random.one_in(4) : !random.one_in(3))
         c.mask(random.one_in(3) ? MaskType::plane_i32 : compact);
       break;
     case Operation::route_backward:
