@@ -84,6 +84,11 @@ final class ChildJvm {
     if (!agent.isBlank()) {
       command.add(agent);
     }
+    // Set when the tests run another library than the jar's.
+    String library = System.getProperty(NativeLibrary.LIBRARY_PROPERTY);
+    if (library != null) {
+      command.add("-D" + NativeLibrary.LIBRARY_PROPERTY + "=" + library);
+    }
     command.addAll(List.of(arguments));
     Path output = folder.resolve("output.txt");
     ProcessBuilder builder =
