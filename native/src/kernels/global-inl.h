@@ -282,9 +282,12 @@ HWY_INLINE void ForwardPlane(const Pooling& p, Span items, Finish finish, const 
     const std::int64_t count = std::min(kPlanesAtOnce, items.end - first);
     Watch<R> watch[kChains];
     for (std::int64_t i = 0; i < count; i += kChains) {
-      const Element* planes[kChains];
-      for (std::int64_t k = 0; k < kChains; ++k) {
-        planes[k] = x + (first + std::min(i + k, count - 1)) * size;
+      // Beyond the last plane the first one again. Counted up: a product for each would take longer
+      // than half of a small plane.
+      const Element* const plane = x + (first + i) * size;
+      const Element* planes[kChains] = {plane, plane, plane, plane};
+      for (std::int64_t k = 1; k < std::min<std::int64_t>(kChains, count - i); ++k) {
+        planes[k] = planes[k - 1] + size;
       }
       if constexpr (std::is_integral_v<Element> && !R::kIdempotent) {
         for (std::int64_t k = 0; k < kChains; ++k) totals[i + k] = SumOfBytes(planes[k], size, end);
