@@ -306,7 +306,7 @@ HWY_INLINE void ForwardPlane(const Pooling& p, Span items, Finish finish, const 
 
 // Channels of an image that one item takes at most, and the fewest elements of a line: few channels
 // lie in it several positions at a time.
-constexpr std::int64_t kChannelsAtOnce = 1024;
+constexpr std::int64_t kChannelsAtOnce = 2048;
 constexpr std::int64_t kLeastLine = 256;
 
 inline bool PositionsAccept(const Pooling& p) {
@@ -348,7 +348,7 @@ class PositionReducer {
       const D d;
       Lane* behind = lines_.get() + rest;
       const auto kept = hn::LoadU(d, behind);
-      found |= Add<1, true>(x + rows_ * pitch_, rest, lines_.get());
+      found |= Add<true>(x + rows_ * pitch_, rest, lines_.get());
       hn::StoreU(kept, d, behind);
     }
     Fold(joined_);
@@ -356,9 +356,8 @@ class PositionReducer {
   }
 
  private:
-  static constexpr std::int64_t kRowsAtOnce = 4;
-  // Rows of a sum that are added to a line one group after the other.
-  static constexpr std::int64_t kRun = kLongestRun * kRowsAtOnce;
+  // Rows of a sum that are added to a line one after the other.
+  static constexpr std::int64_t kRun = kLongestRun;
 
   /** line = combination of rows; a sum of many is one of two halves. */
   int Rows(const Element* x, Span rows, std::int64_t length, Lane* line) const {
@@ -371,61 +370,46 @@ class PositionReducer {
     return found;
   }
 
+  // One row at a time: memory is read as one stream, and the line stays in the first-level cache.
   int Run(const Element* x, Span rows, std::int64_t length, Lane* line) const {
-    int found = 0;
-    std::int64_t r = rows.begin;
-    for (; r + kRowsAtOnce <= rows.end; r += kRowsAtOnce) {
-      const Element* from = x + r * pitch_;
-      found |= r > rows.begin ? Add<kRowsAtOnce, true>(from, length, line)
-                              : Add<kRowsAtOnce, false>(from, length, line);
-    }
-    for (; r < rows.end; ++r) {
-      const Element* from = x + r * pitch_;
-      found |=
-          r > rows.begin ? Add<1, true>(from, length, line) : Add<1, false>(from, length, line);
+    int found = Add<false>(x + rows.begin * pitch_, length, line);
+    for (std::int64_t r = rows.begin + 1; r < rows.end; ++r) {
+      found |= Add<true>(x + r * pitch_, length, line);
     }
     return found;
   }
 
-  /** Combines kRows rows from `x` on with a line, or begins it; elements behind a row are read
-   * along, where there are some. */
-  template <int kRows, bool kMore>
+  /** Combines a row with a line, or begins it; elements behind a row are read along, where there
+   * are some. */
+  template <bool kMore>
   HWY_NOINLINE int Add(const Element* HWY_RESTRICT x, std::int64_t length,
                        Lane* HWY_RESTRICT line) const {
     const D d;
     const std::int64_t lanes = LaneCount(d);
-    const std::int64_t inside = end_ - (x + (kRows - 1) * pitch_);
+    const std::int64_t inside = end_ - x;
+    const auto add = [&](hn::Vec<D> v, std::int64_t i) HWY_ATTR {
+      if constexpr (kMore) v = R::Combine(hn::LoadU(d, line + i), v);
+      hn::StoreU(v, d, line + i);
+    };
     Watch<R> watch;
     std::int64_t i = 0;
-    for (; i < length && i + lanes <= inside; i += lanes) {
-      AddVector<kRows, kMore>(
-          [&](std::int64_t r) HWY_ATTR { return R::Load(d, x + r * pitch_ + i); }, line + i, watch);
+    for (; i + 4 * lanes <= length; i += 4 * lanes) {
+      const auto v0 = R::Load(d, x + i);
+      const auto v1 = R::Load(d, x + i + lanes);
+      const auto v2 = R::Load(d, x + i + 2 * lanes);
+      const auto v3 = R::Load(d, x + i + 3 * lanes);
+      watch.See(v0, v1, v2, v3);
+      add(v0, i);
+      add(v1, i + lanes);
+      add(v2, i + 2 * lanes);
+      add(v3, i + 3 * lanes);
     }
-    if (i < length) {
-      const auto load = [&](std::int64_t r)
-                            HWY_ATTR { return R::LoadPart(d, x + r * pitch_ + i, length - i); };
-      AddVector<kRows, kMore>(load, line + i, watch);
+    for (; i < length; i += lanes) {
+      const auto v = i + lanes <= inside ? R::Load(d, x + i) : R::LoadPart(d, x + i, length - i);
+      watch.See(v);
+      add(v, i);
     }
     return watch.found();
-  }
-
-  template <int kRows, bool kMore, class Load>
-  static HWY_INLINE void AddVector(const Load& load, Lane* HWY_RESTRICT line, Watch<R>& watch) {
-    const D d;
-    auto sum = load(0);
-    if constexpr (kRows == 1) {
-      watch.See(sum);
-    } else {
-      static_assert(kRows == 4);
-      const auto v0 = sum;
-      const auto v1 = load(1);
-      const auto v2 = load(2);
-      const auto v3 = load(3);
-      watch.See(v0, v1, v2, v3);
-      sum = R::Combine(R::Combine(v0, v1), R::Combine(v2, v3));
-    }
-    if constexpr (kMore) sum = R::Combine(hn::LoadU(d, line), sum);
-    hn::StoreU(sum, d, line);
   }
 
   /** Makes the positions that lie in the line one. */
