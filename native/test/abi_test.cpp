@@ -527,6 +527,37 @@ TEST(Abi, EveryMaskEntryIsChecked) {
             FPOOL_OK);
 }
 
+TEST(Abi, MasksThatThreadsShareAreCheckedWhole) {
+  ASSERT_EQ(fpool_set_threads(3), FPOOL_OK);
+  const fpool_window window{{3, 3}, {2, 2}, {1, 1}, {1, 1}, {1, 1}, 2, FPOOL_PAD_EXPLICIT, 0, 0};
+  for (const std::int32_t layout : {FPOOL_PLANAR, FPOOL_INTERLEAVED}) {
+    fpool_tensor dx{FPOOL_F32, layout, 2, 0, {6, 33, 70, 61, 1}, 0};
+    fpool_tensor dy{FPOOL_F32, layout, 2, 0, {6, 33, 35, 31, 1}, 0};
+    fpool_tensor mask = dy;
+    mask.dtype = FPOOL_U8;
+    for (fpool_tensor* t : {&dx, &dy, &mask}) t->byte_size = byte_size(*t);
+    std::vector<float> dx_data(static_cast<std::size_t>(dx.byte_size / 4), -7);
+    std::vector<float> dy_data(static_cast<std::size_t>(dy.byte_size / 4), 1);
+    std::vector<std::uint8_t> mask_data(dy_data.size(), 4);
+    const auto backward = [&] {
+      return fpool_route_backward(&dy, dy_data.data(), &mask, mask_data.data(), &window, &dx,
+                                  dx_data.data());
+    };
+    for (const std::size_t at : {std::size_t{0}, mask_data.size() / 2, mask_data.size() - 1}) {
+      mask_data[at] = 9;
+      mask_data.back() = 11;  // the first is named
+      EXPECT_EQ(backward(), FPOOL_ERROR_INDEX_OUT_OF_RANGE);
+      const std::string name = "mask_data[" + std::to_string(at) + "] is ";
+      EXPECT_NE(std::string(fpool_last_error()).find(name), std::string::npos)
+          << fpool_last_error();
+      EXPECT_EQ(dx_data, std::vector<float>(dx_data.size(), -7));
+      mask_data[at] = mask_data.back() = 4;
+    }
+    EXPECT_EQ(backward(), FPOOL_OK) << fpool_last_error();
+  }
+  EXPECT_EQ(fpool_set_threads(0), FPOOL_OK);
+}
+
 TEST(Abi, EntriesWithoutAPositionAreSkipped) {
   Operands operands;
   std::fill(operands.mask_data, operands.mask_data + 120, FPOOL_MASK_NONE_COMPACT);

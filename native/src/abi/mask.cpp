@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <limits>
 #include <vector>
 
 #include "abi/indices.hpp"
+#include "dispatch/dispatch.hpp"
+#include "dispatch/threads.hpp"
 #include "geometry/error.hpp"
 
 namespace featurepool {
@@ -257,29 +260,56 @@ class TapCheck {
   std::array<TapAxis, 3> axes_;
 };
 
-void check_compact(const Pooling& p) {
+/** Whether all entries name taps of their windows inside the input; branch-free passes, because the
+ * common answer is that they do. */
+bool all_inside(const Pooling& p) {
   const Geometry& g = p.geometry;
   const auto* mask = static_cast<const std::uint8_t*>(p.mask);
-  const std::int64_t taps = g.taps();
-  // A branch-free pass over each block: the common answer is that all is well.
-  constexpr std::int64_t kBlock = 4096;
   const std::int64_t size = g.output_size();
-  for (std::int64_t begin = 0; begin < size; begin += kBlock) {
-    const std::int64_t end = std::min(size, begin + kBlock);
-    // One more than each, of which the mark of no position is the least.
-    std::uint8_t most = 0;
-    for (std::int64_t i = begin; i < end; ++i) {
-      most = std::max(most, static_cast<std::uint8_t>(mask[i] + 1));
-    }
-    if (most <= taps) continue;
-    for (std::int64_t i = begin; i < end; ++i) {
-      if (mask[i] >= taps && mask[i] != FPOOL_MASK_NONE_COMPACT) {
-        refuse_entry(i, mask[i], "a position within the window, 0 to ", taps - 1);
-      }
+  // One more than each, of which the mark of no position is the least.
+  std::uint8_t most = 0;
+  for (std::int64_t i = 0; i < size; ++i) {
+    most = std::max(most, static_cast<std::uint8_t>(mask[i] + 1));
+  }
+  if (most > g.taps()) return false;
+  return (g.d().whole() && g.h().whole() && g.w().whole()) || !TapCheck(p).finds();
+}
+
+/** Some of the planes of a pooling and of its mask, or of its interleaved images. */
+Pooling part_of(const Pooling& p, Span blocks) {
+  Pooling part = p;
+  Geometry& g = part.geometry;
+  std::int64_t size = g.output_plane();
+  if (p.layout == Layout::planar) {
+    g.batch = 1;
+    g.channels = blocks.size();
+  } else {
+    g.batch = blocks.size();
+    size *= g.channels;
+  }
+  part.mask = static_cast<std::uint8_t*>(p.mask) + blocks.begin * size;
+  return part;
+}
+
+void check_compact(const Pooling& p) {
+  // Entries that one thread looks at in some 30 us.
+  constexpr std::int64_t kLeastShared = 128 * 1024;
+  const Geometry& g = p.geometry;
+  const std::int64_t size = g.output_size();
+  if (size == 0) return;
+  std::atomic<bool> well{true};
+  dispatch::parallel_for(p.layout == Layout::planar ? g.planes() : g.batch,
+                         size < kLeastShared ? 1 : dispatch::get_threads(), [&](Span blocks) {
+                           if (!all_inside(part_of(p, blocks))) well = false;
+                         });
+  if (well) return;
+  const auto* mask = static_cast<const std::uint8_t*>(p.mask);
+  const std::int64_t taps = g.taps();
+  for (std::int64_t i = 0; i < size; ++i) {
+    if (mask[i] >= taps && mask[i] != FPOOL_MASK_NONE_COMPACT) {
+      refuse_entry(i, mask[i], "a position within the window, 0 to ", taps - 1);
     }
   }
-  if (size == 0 || (g.d().whole() && g.h().whole() && g.w().whole())) return;
-  if (!TapCheck(p).finds()) return;
   const auto has = [](const Axis& axis, std::int64_t o, std::int64_t tap) {
     const Span taps = axis.taps(o);
     return tap >= taps.begin && tap < taps.end;
