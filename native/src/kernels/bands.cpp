@@ -70,6 +70,9 @@ class StoreQuotients {
     hn::Vec<DF> factors[2];
     bool stream;
 
+    // Written out, because one that the compiler makes is not of the tier.
+    HWY_INLINE HWY_ATTR FloatWriter() {}
+
     HWY_INLINE void Write(int row, V sum, T* HWY_RESTRICT to) const {
       const D d;
       const auto quotient = hn::Mul(sum, factors[row]);
@@ -90,6 +93,8 @@ class StoreQuotients {
     hn::Vec<DU> divisor[2];
     int shift[2];
     bool ties[2];
+
+    HWY_INLINE HWY_ATTR ByteWriter() {}
 
     HWY_INLINE void Write(int row, V sum, T* HWY_RESTRICT to) const {
       const DU du;
