@@ -359,6 +359,34 @@ TEST(Tails, ChannelsOfEveryType) {
   }
 }
 
+/** The taps of a dilated window can lie on both sides of a short axis: it holds padding alone. */
+TEST(Tails, WindowsThatMissTheInput) {
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    for (const std::int64_t length : {1, 2}) {
+      for (const std::int64_t side : {2, 4}) {
+        for (const std::int64_t channels : {3, 20}) {
+          for (const bool interleaved : {false, true}) {
+            Extents input(3, 5);
+            Extents kernel(3, 5);
+            Extents dilation(3, 1);
+            Extents pad(3, 2);
+            input[axis] = length;
+            kernel[axis] = side;
+            dilation[axis] = length + 1;
+            pad[axis] = (side / 2 - 1) * (length + 1) + 1;
+            PoolingCase c;
+            if (interleaved) c.interleaved();
+            c.channels(channels).input(input).kernel(kernel).dilation(dilation).pad(pad);
+            c.values(Values::specials);
+            check_all(c);
+            c.include_padding().check(Operation::avg_forward);
+          }
+        }
+      }
+    }
+  }
+}
+
 /** Larger than what a kernel may work on at a time. */
 TEST(LargeCases, LongRows) {
   for (const std::int64_t width : {3001, 4096, 5003}) {

@@ -137,6 +137,8 @@ bool accepts(const Pooling& p) {
   if (p.mask_type != MaskType::none || g.binned() || g.d().input != 1 || g.d().output != 1) {
     return false;
   }
+  // The taps of a dilated window can lie on both sides of the one slice.
+  if (g.d().taps(0).empty()) return false;
   for (const Axis* axis : {&h, &w}) {
     if (axis->stride != 1 || axis->dilation != 1) return false;
   }
