@@ -93,4 +93,16 @@ class PoolingCase {
 /** Number of generated cases per test: FEATUREPOOL_TEST_CASES, or the given number. */
 int case_count(int usual);
 
+/** Of a long row of directed cases, all; where few generated ones are asked for, each third, fifth
+ * or seventh: builds that watch or emulate what they run need as long for it. */
+class Thinned {
+ public:
+  Thinned();
+  bool skips() { return next_++ % step_ != 0; }
+
+ private:
+  int step_;
+  int next_ = 0;
+};
+
 }  // namespace featurepool::testing
