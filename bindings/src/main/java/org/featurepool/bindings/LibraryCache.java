@@ -3,6 +3,8 @@ package org.featurepool.bindings;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
+import java.nio.file.DirectoryIteratorException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
@@ -14,6 +16,8 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.security.DigestInputStream;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.HexFormat;
 import java.util.Set;
 
@@ -26,6 +30,12 @@ import java.util.Set;
 final class LibraryCache {
   private static final FileAttribute<Set<PosixFilePermission>> OWNER_ONLY =
       PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------"));
+
+  private static final String PREFIX = "libfeaturepool-";
+  private static final String UNFINISHED = ".tmp";
+
+  /** No process takes that long to write a library: one that began earlier was killed. */
+  private static final Duration ABANDONED = Duration.ofHours(1);
 
   private LibraryCache() {}
 
@@ -42,7 +52,7 @@ final class LibraryCache {
     IOException unusable = null;
     try {
       prepare(folder);
-      Path file = folder.resolve("libfeaturepool-" + library.sha256() + ".so");
+      Path file = folder.resolve(PREFIX + library.sha256() + ".so");
       if (Files.exists(file, LinkOption.NOFOLLOW_LINKS)) {
         if (holds(file, library)) {
           return file;
@@ -105,7 +115,8 @@ final class LibraryCache {
   }
 
   private static void write(PackedLibrary library, Path file) throws IOException {
-    Path temporary = Files.createTempFile(file.getParent(), "libfeaturepool-", ".tmp", OWNER_ONLY);
+    removeAbandoned(file.getParent());
+    Path temporary = Files.createTempFile(file.getParent(), PREFIX, UNFINISHED, OWNER_ONLY);
     try {
       String checksum;
       try (InputStream unpacked = library.unpack();
@@ -118,6 +129,23 @@ final class LibraryCache {
       Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE);
     } finally {
       Files.deleteIfExists(temporary);
+    }
+  }
+
+  /** Removes what processes that were killed while they wrote a library have left. */
+  private static void removeAbandoned(Path folder) {
+    Instant since = Instant.now().minus(ABANDONED);
+    try (DirectoryStream<Path> unfinished =
+        Files.newDirectoryStream(folder, PREFIX + "*" + UNFINISHED)) {
+      for (Path file : unfinished) {
+        if (Files.getLastModifiedTime(file, LinkOption.NOFOLLOW_LINKS)
+            .toInstant()
+            .isBefore(since)) {
+          Files.deleteIfExists(file);
+        }
+      }
+    } catch (IOException | DirectoryIteratorException another) {
+      // Another process has removed it, or it stays: it is in nobody's way.
     }
   }
 

@@ -9,12 +9,16 @@ import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.security.MessageDigest;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
@@ -329,6 +333,21 @@ class LoaderTest {
       assertLoaded(next);
     }
     System.out.println("killed during extraction: " + during + " of 8, all others after it");
+  }
+
+  @Test
+  void whatKilledProcessesHaveLeftIsRemoved() throws IOException {
+    assertLoaded(probeJar());
+    Path library = cached().getFirst();
+    Files.delete(library);
+    Path abandoned = Files.createFile(library.resolveSibling("libfeaturepool-1.tmp"));
+    Path underWay = Files.createFile(library.resolveSibling("libfeaturepool-2.tmp"));
+    Path other = Files.createFile(library.resolveSibling("notes.tmp"));
+    FileTime twoHoursAgo = FileTime.from(Instant.now().minus(Duration.ofHours(2)));
+    Files.setLastModifiedTime(abandoned, twoHoursAgo);
+    Files.setLastModifiedTime(other, twoHoursAgo);
+    assertLoaded(probeJar());
+    assertEquals(Set.of(library, underWay, other), Set.copyOf(cached()));
   }
 
   @Test
