@@ -113,10 +113,10 @@ class ContenderParityTest {
 
   @Test
   void everyEngineIsThere() {
-    for (String name : List.of("onednn", "libtorch", "onnxruntime", "opencv")) {
+    for (String name : List.of("onednn", "libtorch", "onnxruntime", "opencv", "nd4j")) {
       Contender contender =
           ALL.stream().filter(some -> some.name().equals(name)).findFirst().orElseThrow();
-      assertTrue(contender.version().orElse("").matches("[0-9]+\\.[0-9.]+"), name);
+      assertTrue(contender.version().orElse("").matches("[0-9]+\\.[0-9.]+(-M[0-9.]+)?"), name);
       assertTrue(contender.isPeer());
     }
     Pooling pooling =
