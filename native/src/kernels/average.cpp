@@ -238,8 +238,7 @@ template <typename T>
 void ChannelWindowsOf(const Pooling& p, Span items) {
   using R = ShortSumOf<T>;
   using Finish = StoreChannelQuotients<T>;
-  constexpr bool kCommon =
-      std::is_same_v<T, float> || sizeof(T) == 1 || is_half<T>;
+  constexpr bool kCommon = std::is_same_v<T, float> || sizeof(T) == 1 || is_half<T>;
   Finish finish(p);
   ForwardChannels<R, kCommon, Finish, NothingToRedo>(p, finish, NothingToRedo()).Run(items);
 }

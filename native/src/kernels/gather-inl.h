@@ -195,7 +195,8 @@ HWY_INLINE void GatherBlocks(const Pooling& p, Span items, Term term) {
   const std::int64_t most = plan.rows * plan.most_pitch;
   const std::int64_t lines_per_depth = plan.rows + plan.lead_h;
   const std::int64_t depths = most_covering(view.d);
-  const Line<Lane> lines(depths * lines_per_depth * plan.most_pitch);
+  // Taps of the last row's first outputs lie that far behind its line.
+  const Line<Lane> lines(depths * lines_per_depth * plan.most_pitch + plan.lead_w);
   const std::int64_t phase_pitch = most + 64;
   const Line<Lane> phases(stride * phase_pitch);
   const Line<Lane> joined(stride > 1 ? stride * phase_pitch : 0);

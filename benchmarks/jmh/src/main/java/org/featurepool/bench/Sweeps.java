@@ -11,13 +11,13 @@ import org.featurepool.Layout;
 final class Sweeps {
   private static final int[] KERNELS = {2, 3, 4, 5, 7, 9, 13, 17, 23, 31, 41, 51, 63};
   private static final int SMALLEST_BITS = 10;
-  private static final int LARGEST_BITS = 30;
+  private static final int LARGEST_BITS = 32;
 
   /** Peers slower than memory by a factor of hundreds need not run over gigabytes. */
   private static final int LARGEST_BITS_OF_PEERS = 24;
 
-  /** As often is a cell's data in memory: for calls, for passes, as Java arrays. */
-  private static final int COPIES = 4;
+  /** As often is a cell's data in memory: for calls, for passes, and its outputs as Java arrays. */
+  private static final int COPIES = 3;
 
   private Sweeps() {}
 
@@ -40,7 +40,7 @@ final class Sweeps {
     return cells;
   }
 
-  /** Max pooling 2x2 of 1 KB to 1 GB, in steps of 4. */
+  /** Max pooling 2x2 of 1 KB to 4 GB, in steps of 4, as far as memory reaches. */
   static List<Cell> sizes() {
     List<Cell> cells = new ArrayList<>();
     for (int bits = SMALLEST_BITS; bits <= LARGEST_BITS; bits += 2) {
