@@ -243,7 +243,7 @@ fpool_window Source::window(int rank, const fpool_tensor& x) {
     w.kernel[i] = integer(1, std::min<std::int64_t>(extent + 2, 17));
     w.stride[i] = integer(1, 4);
     if (w.padding == 0 && rarely(2)) {
-      const std::int64_t most = std::clamp<std::int64_t>(w.kernel[i] - 1, 0, 8);
+      const std::int64_t most = std::clamp<std::int64_t>(w.kernel[i], 1, 9) - 1;
       w.pad_begin[i] = integer(0, most);
       w.pad_end[i] = integer(0, most);
     }
