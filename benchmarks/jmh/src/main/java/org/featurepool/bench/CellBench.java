@@ -83,7 +83,7 @@ final class CellBench {
     Map<String, String> lacking = new LinkedHashMap<>();
     Map<String, String> wrong = new LinkedHashMap<>();
     List<Contender> taking = new ArrayList<>();
-    List<Runnable> runs = new ArrayList<>();
+    List<Rounds.Run> runs = new ArrayList<>();
     Workload workload = new Workload(task, arena);
     Result expected = null;
     Contender.Call featurepool = null;
@@ -116,7 +116,7 @@ final class CellBench {
         continue;
       }
       taking.add(contender);
-      runs.add(call::run);
+      runs.add(Rounds.Run.of(call::run));
       if (contender instanceof FeaturepoolReused) {
         featurepool = call;
       }
@@ -126,7 +126,7 @@ final class CellBench {
       runs.add(withOtherThreads(featurepool));
     }
     int passes = runs.size();
-    runs.addAll(passes(task, arena));
+    passes(task, arena).forEach(pass -> runs.add(Rounds.Run.of(pass)));
     List<Double> nanos = rounds.medians(runs);
     double limitNanos =
         task instanceof Product product
@@ -173,12 +173,11 @@ final class CellBench {
     return new Measurement(cell.id(), contender, threads, nanos, bytes, limitNanos, best);
   }
 
-  private Runnable withOtherThreads(Contender.Call call) {
-    return () -> {
-      Featurepool.setThreads(otherThreads);
-      call.run();
-      Featurepool.setThreads(workers.threads());
-    };
+  private Rounds.Run withOtherThreads(Contender.Call call) {
+    return new Rounds.Run(
+        () -> Featurepool.setThreads(otherThreads),
+        call::run,
+        () -> Featurepool.setThreads(workers.threads()));
   }
 
   /** What may be the fastest pass: plain or streaming, by one thread or all; none of products. */

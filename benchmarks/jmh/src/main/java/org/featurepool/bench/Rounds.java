@@ -41,8 +41,20 @@ record Rounds(int rounds, long sampleNanos, long turnNanos, long slowNanos) {
     return new Rounds(5, 10 * MILLISECOND, 50 * MILLISECOND, 100 * MILLISECOND);
   }
 
-  /** Returns the median time of each run in nanoseconds. */
-  List<Double> medians(List<Runnable> runs) {
+  /**
+   * What is timed, and what is done before and after it is repeated: a setting that calls for new
+   * threads, say, is not to be paid for by every call.
+   */
+  record Run(Runnable enter, Runnable call, Runnable leave) {
+    private static final Runnable NOTHING = () -> {};
+
+    static Run of(Runnable call) {
+      return new Run(NOTHING, call, NOTHING);
+    }
+  }
+
+  /** Returns the median time of each run's call in nanoseconds. */
+  List<Double> medians(List<Run> runs) {
     double[] estimates = warmUp(runs);
     List<Series> all = new ArrayList<>(runs.size());
     for (int i = 0; i < estimates.length; i++) {
@@ -60,7 +72,7 @@ record Rounds(int rounds, long sampleNanos, long turnNanos, long slowNanos) {
    * Runs all in turns until they have stopped getting faster and the compiler, which works in the
    * background, has nothing left to do for them; returns what a run took in the last turn.
    */
-  private double[] warmUp(List<Runnable> runs) {
+  private double[] warmUp(List<Run> runs) {
     double[] estimates = new double[runs.size()];
     Arrays.fill(estimates, Double.POSITIVE_INFINITY);
     boolean warm = false;
@@ -87,26 +99,28 @@ record Rounds(int rounds, long sampleNanos, long turnNanos, long slowNanos) {
     return compiler == null ? 0 : compiler.getTotalCompilationTime();
   }
 
-  /** Runs at least once and until a time has passed; returns the mean time of a run. */
-  private static double runFor(Runnable run, long nanos) {
+  /** Runs at least once and until a time has passed; returns the mean time of a call. */
+  private static double runFor(Run run, long nanos) {
+    run.enter().run();
     long start = System.nanoTime();
     long runs = 0;
     long passed;
     do {
-      run.run();
+      run.call().run();
       runs++;
       passed = System.nanoTime() - start;
     } while (passed < nanos);
+    run.leave().run();
     return Math.max(1, (double) passed / runs);
   }
 
   /** The samples of one run. */
   private final class Series {
-    private final Runnable run;
+    private final Run run;
     private final long repetitions;
     private final double[] samples;
 
-    private Series(Runnable run, double estimate) {
+    private Series(Run run, double estimate) {
       this.run = run;
       repetitions = (long) Math.ceil(sampleNanos / estimate);
       samples = estimate > slowNanos ? new double[] {estimate} : new double[rounds];
@@ -116,13 +130,15 @@ record Rounds(int rounds, long sampleNanos, long turnNanos, long slowNanos) {
       if (samples.length < rounds) {
         return; // slow: the estimate is its sample
       }
+      run.enter().run();
       LockSupport.parkNanos(SETTLING);
-      run.run();
+      run.call().run();
       long start = System.nanoTime();
       for (long i = 0; i < repetitions; i++) {
-        run.run();
+        run.call().run();
       }
       samples[round] = (double) (System.nanoTime() - start) / repetitions;
+      run.leave().run();
     }
 
     private double median() {

@@ -64,7 +64,9 @@ class MeasuringTest {
     AtomicInteger runs = new AtomicInteger();
     List<Double> medians =
         rounds.medians(
-            List.of(runs::incrementAndGet, () -> LockSupport.parkNanos(2 * MILLISECOND)));
+            List.of(
+                Rounds.Run.of(runs::incrementAndGet),
+                Rounds.Run.of(() -> LockSupport.parkNanos(2 * MILLISECOND))));
     assertTrue(runs.get() > 1000, () -> "only " + runs + " runs in 3 samples of a millisecond");
     assertTrue(medians.get(0) < MILLISECOND, () -> "an increment took " + medians.get(0) + " ns");
     assertTrue(medians.get(1) >= 2 * MILLISECOND, () -> "2 ms took " + medians.get(1) + " ns");
@@ -76,10 +78,32 @@ class MeasuringTest {
     AtomicInteger runs = new AtomicInteger();
     rounds.medians(
         List.of(
-            () -> {
-              runs.incrementAndGet();
-              LockSupport.parkNanos(3 * MILLISECOND);
-            }));
+            Rounds.Run.of(
+                () -> {
+                  runs.incrementAndGet();
+                  LockSupport.parkNanos(3 * MILLISECOND);
+                })));
     assertEquals(1, runs.get());
+  }
+
+  @Test
+  void whatARunNeedsIsNotTimed() {
+    Rounds rounds = new Rounds(3, MILLISECOND, 4 * MILLISECOND, 500 * MILLISECOND);
+    AtomicInteger entered = new AtomicInteger();
+    Runnable slow = () -> LockSupport.parkNanos(2 * MILLISECOND);
+    Rounds.Run run =
+        new Rounds.Run(
+            () -> {
+              slow.run();
+              assertEquals(1, entered.incrementAndGet());
+            },
+            () -> assertEquals(1, entered.get()),
+            () -> {
+              assertEquals(0, entered.decrementAndGet());
+              slow.run();
+            });
+    double median = rounds.medians(List.of(run)).getFirst();
+    assertTrue(median < MILLISECOND, () -> "a look at a number took " + median + " ns");
+    assertEquals(0, entered.get());
   }
 }
