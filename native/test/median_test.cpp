@@ -255,6 +255,44 @@ TEST(Median, WideRowsAreTiled) {
   }
 }
 
+/** 3x3 windows of stride 1, whose rows are taken in pairs: rows that are staged whole, in part and
+ * in several tiles, any number of them, paddings clipped at either end, dilated taps. */
+TYPED_TEST(MedianOf, PairsOfRows) {
+  using T = TypeParam;
+  Random random(60 + sizeof(T));
+  for (int i = case_count(20); i > 0 && !this->HasFailure();) {
+    RandomWindows c(random, dtype_of<T>, sizeof(T), 1);
+    const bool planar = random.one_in(2);
+    const std::int64_t planes = random.between(1, 3);
+    const std::int64_t channels = planar ? 1 : random.one_in(3) ? 70 : random.between(1, 5);
+    const std::int64_t height = random.between(2, 12);
+    const std::int64_t most = random.one_in(8) ? 2500 : random.one_in(2) ? 800 : 40;
+    const std::int64_t width = std::max<std::int64_t>(1, random.between(1, most) / channels);
+    const std::int64_t extent = planar ? planes : channels;
+    c.x = {dtype_of<T>,
+           planar ? FPOOL_PLANAR : FPOOL_INTERLEAVED,
+           2,
+           0,
+           {1, extent, height, width},
+           extent * height * width * std::int64_t{sizeof(T)}};
+    c.window = {{3, 3},
+                {1, 1},
+                {random.between(0, 2), random.between(0, 2)},
+                {random.between(0, 2), random.between(0, 2)},
+                {1, random.one_in(3) ? random.between(2, 9) : 1},
+                2,
+                0,
+                0,
+                0};
+    if (!c.valid()) continue;
+    const Fill fill = random.one_in(3)   ? Fill::ties
+                      : random.one_in(3) ? Fill::special
+                                         : Fill::uniform;
+    check<T>(c, fill, random);
+    --i;
+  }
+}
+
 /** Windows of stride 1 that are taken tile by tile: kernels and paddings of every parity, extents
  * that tiles do not divide, rows clipped at either end. */
 TYPED_TEST(MedianOf, LargeWindowsInTiles) {

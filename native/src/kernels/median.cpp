@@ -24,6 +24,7 @@
 #define HWY_TARGET_INCLUDE "kernels/median.cpp"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "kernels/median_pairs-inl.h"
 #include "kernels/median_rows-inl.h"
 #include "kernels/median_tiles-inl.h"
 #include "kernels/rows-inl.h"
@@ -97,6 +98,7 @@ class SortedColumns {
         view_(view),
         tiles_(ColumnTiles<T>(view)),
         medians_(p, view),
+        pairs_(view, tiles_.tile),
         offsets_(view.w, tiles_.tile),
         most_rows_(view.d.kernel * view.h.kernel),
         rows_(view),
@@ -118,22 +120,37 @@ class SortedColumns {
         }
         continue;
       }
-      const int findings = Sort(count, columns);
-      Select(count, columns.outputs.size(),
-             static_cast<T*>(p_.output) + OutputOffset(view_, item, columns.outputs.begin));
-      medians_.Positions(item, columns.outputs);
-      for (const std::int64_t o : irregular_) medians_.ExactAt(item, o);
-      if (findings != 0) medians_.Redo(item, columns, rows_.data(), count);
+      T* y = static_cast<T*>(p_.output) + OutputOffset(view_, item, columns.outputs.begin);
+      int findings = 0;
+      if (index + 1 < items.end && pairs_.Takes(item.h)) {
+        findings = pairs_.Run(rows_.data()[0], item.h, columns, y);
+        Finish(item, columns, count, findings);
+        ++index;
+        tiles_.advance(item);
+        rows_.List(x + item.plane * view_.input_plane(), item.d, item.h, columns.inputs.begin);
+      } else {
+        findings = Sort(count, columns);
+        Select(count, columns.outputs.size(), y);
+      }
+      Finish(item, columns, count, findings);
     }
   }
 
  private:
+  void Finish(const RowTiles::Item& item, const TileColumns& columns, std::int64_t count,
+              int findings) {
+    medians_.Positions(item, columns.outputs);
+    for (const std::int64_t o : irregular_) medians_.ExactAt(item, o);
+    if (findings != 0) medians_.Redo(item, columns, rows_.data(), count);
+  }
+
   std::int64_t joined_pitch() const { return offsets_.length() + kOverhang; }
 
   /** Lists the windows whose padding the lines cannot hold: clipped at both ends, or empty. */
   void StartTile(Span outputs) {
     if (started_.begin == outputs.begin && started_.end == outputs.end) return;
     started_ = outputs;
+    pairs_.StartTile();
     irregular_.clear();
     const Axis& w = p_.geometry.w();
     for (std::int64_t o = outputs.begin; o < outputs.end; ++o) {
@@ -292,16 +309,14 @@ class SortedColumns {
     const T* HWY_RESTRICT second = first + offsets_.pitch();
     const T* HWY_RESTRICT third = second + offsets_.pitch();
     const std::int64_t t0 = offsets_[0], t1 = offsets_[1], t2 = offsets_[2];
-    const auto middle = [](auto a, auto b, auto c)
-                            HWY_ATTR { return hn::Max(hn::Min(a, b), hn::Min(hn::Max(a, b), c)); };
     for (std::int64_t o = 0;;) {
       const auto low = hn::Max(hn::Max(hn::LoadU(d, first + t0 + o), hn::LoadU(d, first + t1 + o)),
                                hn::LoadU(d, first + t2 + o));
-      const auto mid = middle(hn::LoadU(d, second + t0 + o), hn::LoadU(d, second + t1 + o),
+      const auto mid = Middle(hn::LoadU(d, second + t0 + o), hn::LoadU(d, second + t1 + o),
                               hn::LoadU(d, second + t2 + o));
       const auto high = hn::Min(hn::Min(hn::LoadU(d, third + t0 + o), hn::LoadU(d, third + t1 + o)),
                                 hn::LoadU(d, third + t2 + o));
-      StorePart(middle(low, mid, high), d, y + o, size - o);
+      StorePart(Middle(low, mid, high), d, y + o, size - o);
       if (o + lanes >= size) break;
       o = std::min(o + lanes, size - lanes);
     }
@@ -360,6 +375,7 @@ class SortedColumns {
   const PlaneView& view_;
   const RowTiles tiles_;
   RowMedians<T> medians_;
+  RowPairs<T> pairs_;
   const LineOffsets offsets_;
   const std::int64_t most_rows_;
   WindowRows<T> rows_;
