@@ -392,6 +392,26 @@ TEST(Tails, WindowsThatMissTheInput) {
   }
 }
 
+/** A window whose next one would start far outside the input is the only one. */
+TEST(Tails, StridesBeyondTheInput) {
+  constexpr std::int64_t kFar = std::numeric_limits<std::int64_t>::max() / 8;
+  for (std::size_t axis = 0; axis < 3; ++axis) {
+    for (const std::int64_t far : {std::int64_t{40}, kFar}) {
+      for (const std::int64_t side : {3, 5}) {
+        for (const bool interleaved : {false, true}) {
+          Extents stride(3, 1);
+          stride[axis] = far;
+          PoolingCase c;
+          if (interleaved) c.interleaved();
+          c.channels(5).input({6, 7, 9}).kernel(Extents(3, side)).stride(stride).pad(Extents(3, 1));
+          c.values(Values::specials);
+          check_all(c);
+        }
+      }
+    }
+  }
+}
+
 /** Larger than what a kernel may work on at a time. */
 TEST(LargeCases, LongRows) {
   for (const std::int64_t width : {3001, 4096, 5003}) {

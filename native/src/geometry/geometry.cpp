@@ -292,7 +292,10 @@ Geometry make_geometry(const fpool_tensor& x, const fpool_window& window) {
     }
   } else {
     for (int i = 0; i < x.spatial_rank; ++i) {
-      geometry.axes[unit_axes + i] = resolve(x.extents[2 + i], window, i);
+      Axis& axis = geometry.axes[unit_axes + i];
+      axis = resolve(x.extents[2 + i], window, i);
+      // One output has no next one: kernels need not be ready for a step beyond the input.
+      if (axis.output == 1) axis.stride = std::min(axis.stride, std::max(axis.input, axis.kernel));
     }
   }
 

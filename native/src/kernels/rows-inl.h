@@ -518,7 +518,9 @@ template <typename Element>
 class WindowRows {
  public:
   explicit WindowRows(const PlaneView& view)
-      : view_(view), whole_(view.h.interior()), step_(view.h.stride * view.w.input) {
+      : view_(view),
+        whole_(view.h.interior()),
+        step_(whole_.size() > 1 ? view.h.stride * view.w.input : 0) {
     rows_.resize(static_cast<std::size_t>(view.d.kernel * view.h.kernel));
   }
 
