@@ -51,7 +51,29 @@ class StoreQuotient {
   using R = SumOf<T>;
   /** Counts of taps are multiplied as numbers of this type: divisors of the sums. */
   using Count = hn::TFromD<hn::RebindToFloat<typename R::D>>;
-  bool stream;
+  /** Writes a row past no cache. */
+  struct Writer {
+    const Count* factors;
+    bool divides;
+
+    HWY_INLINE hn::Vec<typename R::D> Quotient(hn::Vec<typename R::D> sum, std::int64_t o) const {
+      const hn::RebindToFloat<typename R::D> df;
+      const auto factor = hn::LoadU(df, factors + o);
+      if constexpr (std::is_floating_point_v<typename R::Lane>) {
+        return hn::Mul(sum, factor);
+      } else {
+        const auto total = hn::ConvertTo(df, sum);
+        if (divides) return hn::NearestInt(hn::Div(total, factor));
+        const auto snap = hn::Set(df, kSnap);
+        return hn::NearestInt(hn::Sub(hn::MulAdd(total, factor, snap), snap));
+      }
+    }
+    HWY_INLINE void Write(hn::Vec<typename R::D> sum, std::int64_t o, std::int64_t n,
+                          T* HWY_RESTRICT row) const {
+      StoreElements(Quotient(sum, o), typename R::D(), row + o, n);
+    }
+  };
+  const bool stream;
 
   explicit StoreQuotient(const Pooling& p)
       : stream(std::is_floating_point_v<T> && CanStream(p, PlaneView(p).w.output)),
@@ -62,7 +84,12 @@ class StoreQuotient {
         factor_(Factor(uniform_)) {}
 
   void StartTile(const PlaneView& view, Span outputs) {
-    if (uniform_ != 0) return;
+    if (uniform_ != 0) {
+      const std::size_t size = static_cast<std::size_t>(outputs.size()) + kOverhang;
+      if (factors_.size() < size) factors_.assign(size, factor_);
+      row_factors_ = factors_.data();
+      return;
+    }
     std::fill_n(rows_, kKept, -1);
     counts_.resize(static_cast<std::size_t>(outputs.size()));
     factors_.resize(kKept * (counts_.size() + kOverhang), Count{1});
@@ -87,25 +114,23 @@ class StoreQuotient {
     for (const Count count : counts_) *factors++ = Factor(static_cast<Count>(rows) * count);
   }
 
+  Writer writer() const { return {row_factors_, divides_}; }
+
   HWY_INLINE void Write(hn::Vec<typename R::D> sum, std::int64_t o, std::int64_t n,
                         T* HWY_RESTRICT row) const {
-    const hn::RebindToFloat<typename R::D> df;
-    const auto factor = uniform_ != 0 ? hn::Set(df, factor_) : hn::LoadU(df, row_factors_ + o);
-    if constexpr (std::is_floating_point_v<typename R::Lane>) {
-      Store(hn::Mul(sum, factor), o, n, row);
-    } else {
-      const auto total = hn::ConvertTo(df, sum);
-      if (divides_) {
-        Store(hn::NearestInt(hn::Div(total, factor)), o, n, row);
+    if constexpr (std::is_floating_point_v<T>) {
+      const typename R::D d;
+      if (stream && n >= LaneCount(d)) {
+        hn::Stream(writer().Quotient(sum, o), d, row + o);
         return;
       }
-      const auto snap = hn::Set(df, kSnap);
-      Store(hn::NearestInt(hn::Sub(hn::MulAdd(total, factor, snap), snap)), o, n, row);
     }
+    writer().Write(sum, o, n, row);
   }
 
  private:
-  static constexpr std::size_t kOverhang = 64;
+  // Results of as many planes are written as a row of one (kPlanesAtOnce).
+  static constexpr std::size_t kOverhang = 64 + hn::MaxLanes(typename R::D());
   // The rows of clipped windows count different numbers of taps by turns.
   static constexpr std::size_t kKept = 4;
   // A quotient of bytes by at most so many taps is a half, or farther from one than the multiples
@@ -123,18 +148,6 @@ class StoreQuotient {
       return Count{1} / std::max(divisor, Count{1});
     }
     return Count{1} / divisor;
-  }
-
-  template <class V>
-  HWY_INLINE void Store(V v, std::int64_t o, std::int64_t n, T* HWY_RESTRICT row) const {
-    const typename R::D d;
-    if constexpr (std::is_floating_point_v<T>) {
-      if (stream && n >= LaneCount(d)) {
-        hn::Stream(v, d, row + o);
-        return;
-      }
-    }
-    StoreElements(v, d, row + o, n);
   }
 
   const Pooling& p_;

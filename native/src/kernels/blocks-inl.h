@@ -15,6 +15,7 @@
 #include "hwy/cache_control.h"
 #include "hwy/highway.h"
 #include "kernels/rows-inl.h"
+#include "kernels/touch-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace featurepool {
@@ -342,19 +343,19 @@ struct BlockOutputs {
   std::int64_t size;  ///< of a row
 };
 
-/** Hands the vectors of an output row, made by `windows(o)`, to `finish`; kOne: there is one, of
+/** Hands the vectors of an output row, made by `windows(o)`, to `writer`; kOne: there is one, of
  * which `size` lanes count. Vectors are stored whole. */
-template <class R, bool kOne, class Finish, class Windows>
-HWY_INLINE void FinishRow(const Finish& finish, const Windows& windows, std::int64_t size,
+template <class R, bool kOne, class Writer, class Windows>
+HWY_INLINE void FinishRow(const Writer& writer, const Windows& windows, std::int64_t size,
                           typename R::Element* HWY_RESTRICT out) {
   const std::int64_t lanes = LaneCount(typename R::D());
   if constexpr (kOne) {
-    finish.Write(windows(0), 0, lanes, out);
+    writer.Write(windows(0), 0, lanes, out);
   } else {
     std::int64_t o = 0;
-    for (; o + lanes < size; o += lanes) finish.Write(windows(o), o, lanes, out);
+    for (; o + lanes < size; o += lanes) writer.Write(windows(o), o, lanes, out);
     // The last vector overlaps its neighbour.
-    finish.Write(windows(size - lanes), size - lanes, lanes, out);
+    writer.Write(windows(size - lanes), size - lanes, lanes, out);
   }
 }
 
@@ -369,19 +370,16 @@ HWY_NOINLINE void FinishLines(const PlaneView& view, const Strip<R>& strip, std:
   auto* out = outputs.out;
   for (std::int64_t i = 0; i < s.slices; ++i) {
     const std::int64_t d = view.d.output == 1 ? 0 : (slice + i) % view.d.output;
-    const auto run = [&](std::int64_t rows) HWY_ATTR {
-      for (; rows > 0; --rows) {
-        FinishRow<R, kOne>(finish, windows, size, out);
+    for (std::int64_t row = s.rows.begin; row < s.rows.end;) {
+      finish.StartRow(view, d, row);
+      const auto writer = finish.writer();
+      // Windows inside the input count the same taps.
+      const std::int64_t next = row == s.inner.begin ? std::max(row + 1, s.inner.end) : row + 1;
+      for (; row < next; ++row) {
+        FinishRow<R, kOne>(writer, windows, size, out);
         windows.line += s.pitch;
         out += step;
       }
-    };
-    for (std::int64_t row = s.rows.begin; row < s.rows.end;) {
-      finish.StartRow(view, d, row);
-      // Windows inside the input count the same taps.
-      const std::int64_t next = row == s.inner.begin ? std::max(row + 1, s.inner.end) : row + 1;
-      run(next - row);
-      row = next;
     }
   }
 }
@@ -453,10 +451,11 @@ HWY_NOINLINE int FinishPairs(const PlaneView& view, const Strip<R>& strip,
   const std::int64_t step = outputs.step;
   const std::int64_t size = outputs.size;
   auto* out = outputs.out;
+  const auto writer = finish.writer();
   for (std::int64_t i = 0; i < s.slices; ++i) {
     windows.row = s.x + i * s.plane + s.rows.begin * in_step;
     for (std::int64_t left = s.rows.size(); left > 0; --left) {
-      FinishRow<R, kOne>(finish, windows, size, out);
+      FinishRow<R, kOne>(writer, windows, size, out);
       windows.row += in_step;
       out += step;
     }
@@ -464,20 +463,6 @@ HWY_NOINLINE int FinishPairs(const PlaneView& view, const Strip<R>& strip,
   if constexpr (R::kWatched)
     return Findings(d, hn::Add(hn::Add(sum, sum1), hn::Add(sum2, sum3)), hn::Min(least, least1));
   return 0;
-}
-
-/** Loads every vector of [p, p + size), one after another, and forgets them. */
-template <typename T>
-HWY_NOINLINE void Touch(const T* p, std::int64_t size) {
-  const hn::ScalableTag<std::uint8_t> d;
-  const std::int64_t lanes = LaneCount(d);
-  const auto* bytes = reinterpret_cast<const std::uint8_t*>(p);
-  const std::int64_t count = size * static_cast<std::int64_t>(sizeof(T));
-  auto all = hn::Zero(d);
-  for (std::int64_t i = 0; i + lanes <= count; i += lanes) {
-    all = hn::Or(all, hn::LoadU(d, bytes + i));
-  }
-  [[maybe_unused]] const volatile std::uint8_t kept = hn::GetLane(all);  // or none is loaded
 }
 
 /** Copies past the caches; what does not fill a cache line, through them. */
@@ -539,9 +524,7 @@ class BlockRun {
         rows_(view_),
         columns_(view_.w, {0, blocks_.tile}),
         lines_(paired() ? 0 : blocks_.depth * blocks_.height * blocks_.pitch + kSlack),
-        staged_(stream_ || narrow_ ? blocks_.depth * blocks_.height * blocks_.tile : 0) {
-    finish_.stream = false;
-  }
+        staged_(stream_ || narrow_ ? blocks_.depth * blocks_.height * blocks_.tile : 0) {}
 
   void Run(Span items) {
     std::int64_t tile = items.begin % blocks_.tiles;

@@ -34,25 +34,33 @@ template <class R>
 struct StoreExtremes {
   using Element = typename R::Element;
   using Lane = typename R::Lane;
-  bool stream;
+  /** Writes past no cache. */
+  struct Writer {
+    HWY_INLINE void Write(hn::Vec<typename R::D> v, std::int64_t o, std::int64_t n,
+                          Element* HWY_RESTRICT row) const {
+      const typename R::D d;
+      StoreElements(Turn<R::kSelects>(d, v), d, row + o, n);
+    }
+  };
+  const bool stream;
 
   explicit StoreExtremes(const Pooling& p)
       : stream(std::is_same_v<Element, Lane> && CanStream(p, PlaneView(p).w.output)) {}
 
   void StartTile(const PlaneView&, Span) {}
   void StartRow(const PlaneView&, std::int64_t, std::int64_t) {}
+  Writer writer() const { return {}; }
 
   HWY_INLINE void Write(hn::Vec<typename R::D> v, std::int64_t o, std::int64_t n,
                         Element* HWY_RESTRICT row) const {
-    const typename R::D d;
-    v = Turn<R::kSelects>(d, v);
     if constexpr (std::is_same_v<Element, Lane>) {
+      const typename R::D d;
       if (stream && n >= LaneCount(d)) {
-        hn::Stream(v, d, row + o);
+        hn::Stream(Turn<R::kSelects>(d, v), d, row + o);
         return;
       }
     }
-    StoreElements(v, d, row + o, n);
+    writer().Write(v, o, n, row);
   }
 };
 

@@ -50,6 +50,7 @@ struct Level {
   const Level* base;       ///< the level that it is made of; null: the planes
   std::vector<Span> rows;  ///< of the base, for each row of bins
   std::vector<Span> columns;
+  BinPlaces places;
 
   std::int64_t size() const { return bins->output_plane(); }
 };
@@ -59,7 +60,7 @@ inline std::vector<Level> LevelsOf(const Pyramid& p, bool join) {
   std::vector<Level> levels;
   std::int64_t output = 0;
   for (const Geometry& bins : p.levels) {
-    levels.push_back({&bins, output, 0, nullptr, {}, {}});
+    levels.push_back({&bins, output, 0, nullptr, {}, {}, PlacesOf(bins)});
     output += p.channels() * bins.output_plane();
   }
   std::stable_sort(levels.begin(), levels.end(),
@@ -90,14 +91,14 @@ class Levels {
         levels_(LevelsOf(p, R::kIdempotent && !kPositions)),
         lanes_(p.levels[0], p.layout, p.input + p.levels[0].input_size()),
         kept_(Kept() * lanes_.lanes()),
-        kept_at_(kPositions ? Kept() * lanes_.lanes() : 0),
-        turned_(Most() * lanes_.lanes()) {}
+        kept_at_(kPositions ? Kept() * lanes_.lanes() : 0) {}
 
   /** `count` channels of an image from `first` on; returns what their elements may hold. */
   int Run(std::int64_t image, std::int64_t first, std::int64_t count) {
     const std::int64_t plane = p_.plane();
     const float* x = p_.input + image * p_.channels() * plane +
                      first * (p_.layout == Layout::planar ? plane : 1);
+    x = lanes_.Read(x, count);
     int found = 0;
     for (const Level& level : levels_) {
       const std::int64_t width = level.bins->w().output;
@@ -110,10 +111,10 @@ class Levels {
           if (level.base != nullptr) {
             Join(level, rows, kept);
           } else {
-            found |= lanes_.Reduce(*level.bins, x, count, rows, false, kept, at);
+            found |= lanes_.Reduce(level.places, x, count, rows, kept, at);
           }
         } else {
-          found |= lanes_.Reduce(*level.bins, x, count, rows, false, kept, at);
+          found |= lanes_.Reduce(level.places, x, count, rows, kept, at);
         }
         if constexpr (!R::kIdempotent) Divide(level, rows, kept);
         const std::int64_t to = image * p_.length() + level.output + first * level.size();
@@ -132,7 +133,6 @@ class Levels {
     const Level& last = levels_.back();
     return last.kept + std::min(last.size(), kBinsAtOnce);
   }
-  std::int64_t Most() const { return std::min(levels_[0].size(), kBinsAtOnce); }
 
   void Join(const Level& level, Span rows, float* out) const {
     const Level& base = *level.base;
@@ -149,13 +149,13 @@ class Levels {
   void Divide(const Level& level, Span rows, float* out) const {
     const typename R::D d;
     for (std::int64_t r = rows.begin; r < rows.end; ++r) {
-      const std::int64_t height = BinOf(level.bins->h(), r).size();
-      for (std::int64_t o = 0; o < level.bins->w().output; ++o, out += lanes_.lanes()) {
-        const auto elements =
-            hn::Set(d, static_cast<float>(height * BinOf(level.bins->w(), o).size()));
+      const std::int64_t height = level.places.rows[static_cast<std::size_t>(r)].size();
+      for (const Span& columns : level.places.columns) {
+        const auto elements = hn::Set(d, static_cast<float>(height * columns.size()));
         for (std::int64_t c = 0; c < lanes_.lanes(); c += LaneCount(d)) {
           hn::StoreU(hn::Div(hn::LoadU(d, out + c), elements), d, out + c);
         }
+        out += lanes_.lanes();
       }
     }
   }
@@ -163,17 +163,8 @@ class Levels {
   /** Writes some bins of `count` channels, channel by channel. */
   template <typename T>
   void Write(const Level& level, Span bins, std::int64_t count, const T* from, T* to) const {
-    // Positions are written as the bits that they are.
-    const std::int64_t size = bins.size();
-    auto* turned = reinterpret_cast<T*>(turned_.get());
-    TurnSquares(from, lanes_.lanes(), size, count, turned, size);
-    if (size == level.size()) {
-      std::copy_n(turned, count * size, to);
-      return;
-    }
-    for (std::int64_t c = 0; c < count; ++c) {
-      std::copy_n(turned + c * size, size, to + c * level.size() + bins.begin);
-    }
+    const std::int64_t size = level.size();
+    TurnLanes(from, lanes_.lanes(), bins.size(), count, to + bins.begin, size);
   }
 
   const Pyramid& p_;
@@ -181,7 +172,6 @@ class Levels {
   BinLanes<R, kPositions> lanes_;
   const Line<float> kept_;
   const Line<Index> kept_at_;
-  const Line<float> turned_;
 };
 
 /** Calls `run(image, first channel, count)` for the items of a call. */
