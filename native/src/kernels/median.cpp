@@ -109,6 +109,8 @@ class SortedColumns {
   void Run(Span items) {
     const auto* x = static_cast<const T*>(p_.input);
     RowTiles::Item item = tiles_.item(items.begin);
+    int findings = 0;
+    bool second = false;  // of a pair, filled with the first
     for (std::int64_t index = items.begin; index < items.end; ++index, tiles_.advance(item)) {
       const TileColumns columns(view_.w, tiles_.columns(item));
       StartTile(columns.outputs);
@@ -121,29 +123,22 @@ class SortedColumns {
         continue;
       }
       T* y = static_cast<T*>(p_.output) + OutputOffset(view_, item, columns.outputs.begin);
-      int findings = 0;
-      if (index + 1 < items.end && pairs_.Takes(item.h)) {
+      if (second) {
+        second = false;
+      } else if (index + 1 < items.end && pairs_.Takes(item.h)) {
         findings = pairs_.Run(rows_.data()[0], item.h, columns, y);
-        Finish(item, columns, count, findings);
-        ++index;
-        tiles_.advance(item);
-        rows_.List(x + item.plane * view_.input_plane(), item.d, item.h, columns.inputs.begin);
+        second = true;
       } else {
         findings = Sort(count, columns);
         Select(count, columns.outputs.size(), y);
       }
-      Finish(item, columns, count, findings);
+      medians_.Positions(item, columns.outputs);
+      for (const std::int64_t o : irregular_) medians_.ExactAt(item, o);
+      if (findings != 0) medians_.Redo(item, columns, rows_.data(), count);
     }
   }
 
  private:
-  void Finish(const RowTiles::Item& item, const TileColumns& columns, std::int64_t count,
-              int findings) {
-    medians_.Positions(item, columns.outputs);
-    for (const std::int64_t o : irregular_) medians_.ExactAt(item, o);
-    if (findings != 0) medians_.Redo(item, columns, rows_.data(), count);
-  }
-
   std::int64_t joined_pitch() const { return offsets_.length() + kOverhang; }
 
   /** Lists the windows whose padding the lines cannot hold: clipped at both ends, or empty. */
