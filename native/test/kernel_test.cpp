@@ -58,7 +58,9 @@ PoolingCase draw(Random& random, Operation operation) {
   PoolingCase c;
   const auto rank = static_cast<int>(random.one_in(5) ? 3 : random.one_in(4) ? 1 : 2);
   const auto family = static_cast<Family>(random.between(0, kFamilies - 1));
-  const bool interleaved = random.one_in(2);
+  // Halves have a kernel for pairs of rows and columns without padding.
+  const bool half_pairs = family == k2_s2 && is_extreme(operation) && random.one_in(2);
+  const bool interleaved = random.one_in(half_pairs ? 8 : 2);
   if (interleaved) c.interleaved();
   c.batch(random.one_in(40) ? 0 : random.between(1, 2));
   c.channels(interleaved              ? random.between(1, random.one_in(2) ? 70 : 9)
@@ -117,7 +119,7 @@ PoolingCase draw(Random& random, Operation operation) {
     const std::int64_t reach = dilation[i] * (kernel[i] - 1) + 1;
     begin[i] = random.one_in(2) ? 0 : random.between(0, reach - 1);
     end[i] = random.one_in(3) ? random.between(0, reach - 1) : begin[i];
-    if (family == whole_plane || family == bins) begin[i] = end[i] = 0;
+    if (family == whole_plane || family == bins || half_pairs) begin[i] = end[i] = 0;
   }
   if (rank > 1 && family != any && family != whole_plane && family != bins && random.one_in(4)) {
     // The kernel's window in the plane, one that is nearly it in depth or height.
@@ -128,6 +130,8 @@ PoolingCase draw(Random& random, Operation operation) {
              (family == large_stride_1 || family == wide_stride_1 || family == small_planes)) {
     kernel[0] = 1;
     begin[0] = end[0] = 0;
+  } else if (rank == 3 && half_pairs) {
+    kernel[0] = stride[0] = 1;
   }
   c.input(input).kernel(kernel).stride(stride).dilation(dilation).pad(begin, end);
   if (family == bins) {
@@ -138,7 +142,8 @@ PoolingCase draw(Random& random, Operation operation) {
     c.ceil();
   }
 
-  c.dtype(draw_dtype(random, operation));
+  const std::int32_t dtype = draw_dtype(random, operation);
+  c.dtype(half_pairs ? (random.one_in(2) ? FPOOL_F16 : FPOOL_BF16) : dtype);
   if (!c.valid()) return c;
   const std::int64_t taps = c.pooling(operation).geometry.taps();
   const MaskType compact =
@@ -147,7 +152,8 @@ PoolingCase draw(Random& random, Operation operation) {
     case Operation::max_forward:
     case Operation::min_forward:
       // The kernels of these families have no masks.
-      if (family == small_planes || family == wide_stride_1 ? random.one_in(4) : !random.one_in(3))
+      if (family == small_planes || family == wide_stride_1 || half_pairs ? random.one_in(4)
+                                                                          : !random.one_in(3))
         c.mask(random.one_in(3) ? MaskType::plane_i32 : compact);
       break;
     case Operation::route_backward:

@@ -4,6 +4,7 @@
 
 #include "dispatch/kernel.hpp"
 #include "kernels/extremes.hpp"
+#include "kernels/half_pairs.hpp"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/max_other.cpp"
@@ -15,7 +16,9 @@
 namespace featurepool {
 
 std::vector<Kernel> other_maxima_kernels() {
-  return extremes::kernels<OtherExtremes<Order::greater>>();
+  std::vector<Kernel> kernels = extremes::kernels<OtherExtremes<Order::greater>>();
+  kernels.insert(kernels.begin(), half_pairs_kernel(Operation::max_forward));
+  return kernels;
 }
 
 }  // namespace featurepool

@@ -5,6 +5,7 @@
 #include "dispatch/kernel.hpp"
 #include "kernels/bands.hpp"
 #include "kernels/extremes.hpp"
+#include "kernels/half_pairs.hpp"
 #include "kernels/slide_lanes.hpp"
 #include "reference/extremes.hpp"
 #include "reference/reference.hpp"
@@ -26,7 +27,8 @@ std::span<const Kernel> min_forward_kernels() {
     const std::vector<Kernel> others = extremes::kernels<OtherExtremes<Order::less>>();
     kernels.insert(kernels.end(), others.begin(), others.end());
     kernels.insert(kernels.begin(), {slide_lanes_kernel(Operation::min_forward),
-                                     bands_kernel(Operation::min_forward)});
+                                     bands_kernel(Operation::min_forward),
+                                     half_pairs_kernel(Operation::min_forward)});
     return kernels;
   }();
   return all;
