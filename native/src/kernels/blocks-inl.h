@@ -12,7 +12,6 @@
 #include <cstdint>
 #include <cstring>
 
-#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 #include "kernels/rows-inl.h"
 #include "kernels/touch-inl.h"
@@ -384,8 +383,6 @@ HWY_NOINLINE void FinishLines(const PlaneView& view, const Strip<R>& strip, std:
   }
 }
 
-constexpr std::int64_t kCacheLine = 64;
-
 /** Windows of 2 by 2 (by 2), 2 apart along W: from the rows to the outputs in registers. kAhead:
  * what follows the two rows in memory is asked for in time. */
 template <class R, int kDepth, bool kChecked, bool kAhead>
@@ -403,20 +400,13 @@ struct PairWindows {
 
   HWY_INLINE hn::Vec<typename R::D> operator()(std::int64_t o) const {
     const typename R::D d;
-    if constexpr (kAhead) {
-      const auto* next = reinterpret_cast<const std::uint8_t*>(row + 4 * o) + kAheadBytes;
-      const auto size = static_cast<std::int64_t>(4 * sizeof(*row)) * LaneCount(d);
-      for (std::int64_t i = 0; i < size; i += kCacheLine) hwy::Prefetch(next + i);
-    }
+    if constexpr (kAhead) AskAhead(row + 4 * o, 4 * LaneCount(d));
     const auto a = Two(row + 2 * o, sum, sum2, least);
     const auto b = Two(row + 2 * o + LaneCount(d), sum1, sum3, least1);
     return R::Combine(hn::ConcatEven(d, b, a), hn::ConcatOdd(d, b, a));
   }
 
  private:
-  // Measured: 512 to 768 do best, within the last-level cache and beyond.
-  static constexpr std::int64_t kAheadBytes = 768;
-
   HWY_INLINE hn::Vec<typename R::D> Two(
       const typename R::Element* p, hn::Vec<typename R::D>& sum_of,
       hn::Vec<typename R::D>& other_of,
@@ -479,6 +469,7 @@ HWY_NOINLINE int FinishPairs(const PlaneView& view, const Strip<R>& strip,
 /** Copies past the caches; what does not fill a cache line, through them. */
 inline HWY_NOINLINE void StreamBytes(const std::uint8_t* HWY_RESTRICT from, std::int64_t bytes,
                                      std::uint8_t* HWY_RESTRICT to) {
+  constexpr std::int64_t kCacheLine = 64;
   const hn::CappedTag<std::uint8_t, kCacheLine> d;
   const auto at = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(to) % kCacheLine);
   std::int64_t i = std::min(bytes, (kCacheLine - at) % kCacheLine);

@@ -114,8 +114,9 @@ struct Rows {
   }
 };
 
-/** Pools rows, of all planes one after another; `to` has room for a vector more. */
-template <Order kOrder>
+/** Pools rows, of all planes one after another; `to` has room for a vector more. kAhead: asks for
+ * the memory behind them in time. */
+template <Order kOrder, bool kAhead>
 HWY_NOINLINE int PoolRows(const Rows& of, Span rows, std::int16_t* HWY_RESTRICT to) {
   const std::int64_t lanes = LaneCount(D());
   const Rows r = of;
@@ -127,6 +128,7 @@ HWY_NOINLINE int PoolRows(const Rows& of, Span rows, std::int16_t* HWY_RESTRICT 
     if (r.size >= lanes) {
       std::int64_t o = 0;
       for (; o + lanes < r.size; o += lanes) {
+        if constexpr (kAhead) AskAhead(upper + 4 * o, 4 * lanes);
         Pool<kOrder>(upper + 2 * o, lower + 2 * o, to + o, seen);
       }
       // The last vector overlaps its neighbour.
@@ -183,17 +185,15 @@ void Run(const Pooling& p, Span items, const Redo& redo) {
   rows.infinity = p.dtype == FPOOL_F16 ? 0x7c00 : 0x7f80;
   rows.spare = spare.get();
   const bool stream = beyond_cache(p);
-  const bool touch = tensor_bytes(p) > std::min(kTouchBytes, last_level_cache_bytes());
+  const bool ahead = tensor_bytes(p) > std::min(kTouchBytes, last_level_cache_bytes());
   for (std::int64_t item = items.begin; item < items.end; ++item) {
     const Span block{item * height, std::min(AllRows(view), (item + 1) * height)};
     const std::int64_t count = block.size() * size;
     std::int16_t* const out = static_cast<std::int16_t*>(p.output) + block.begin * size;
-    if (touch) {
-      const std::int16_t* first = rows.input(block.begin);
-      Touch(first, rows.input(block.end - 1) + 2 * rows.width - first);
-    }
     const bool direct = !stream && size >= lanes;
-    const int findings = PoolRows<kOrder>(rows, block, direct ? out : staged.get());
+    std::int16_t* const to = direct ? out : staged.get();
+    const int findings =
+        ahead ? PoolRows<kOrder, true>(rows, block, to) : PoolRows<kOrder, false>(rows, block, to);
     const auto bytes = count * static_cast<std::int64_t>(sizeof(std::int16_t));
     if (stream) {
       StreamBytes(reinterpret_cast<const std::uint8_t*>(staged.get()), bytes,
@@ -203,7 +203,7 @@ void Run(const Pooling& p, Span items, const Redo& redo) {
     }
     if (findings == 0) continue;
     for (std::int64_t row = block.begin; row < block.end; ++row) {
-      const int found = PoolRows<kOrder>(rows, {row, row + 1}, staged.get());
+      const int found = PoolRows<kOrder, false>(rows, {row, row + 1}, staged.get());
       if (found == 0) continue;
       const std::int64_t slice = row / view.h.output;
       redo(RowTiles::Item{slice / view.d.output, 0, slice % view.d.output, row % view.h.output},
