@@ -68,6 +68,12 @@ void fill(const Buffer& buffer, const fpool_tensor& tensor, float least) {
     auto* const values = static_cast<float*>(buffer.data());
     std::uniform_real_distribution<float> distribution(least, 1);
     std::generate_n(values, tensor.byte_size / 4, [&] { return distribution(random); });
+  } else if (tensor.dtype == FPOOL_F16 || tensor.dtype == FPOOL_BF16) {
+    // Without the highest bit of the exponent: less than 2, and no NaN, which kernels look at
+    // twice.
+    auto* const values = static_cast<std::uint16_t*>(buffer.data());
+    std::generate_n(values, tensor.byte_size / 2,
+                    [&] { return static_cast<std::uint16_t>(random() & 0xbfff); });
   } else {
     auto* const values = static_cast<std::uint8_t*>(buffer.data());
     std::generate_n(values, tensor.byte_size, [&] { return static_cast<std::uint8_t>(random()); });
