@@ -25,7 +25,10 @@ class DeterminismTest {
         new ChildJvm(
                 folder, Map.of("FEATUREPOOL_MAX_ISA", isa, "FEATUREPOOL_LEAST_SHARED_BYTES", "1"))
             .runWithTests(
-                Duration.ofMinutes(20), Digests.class.getName(), Integer.toString(repetitions));
+                Duration.ofMinutes(20),
+                Digests.class.getName(),
+                isa,
+                Integer.toString(repetitions));
     assertEquals(0, outcome.exit(), outcome.output());
     return outcome.output().lines().toList();
   }
@@ -36,7 +39,6 @@ class DeterminismTest {
     double workerSeconds = 0;
     for (String isa : new String[] {"SSE4", "AVX2", "AVX3", "NEON"}) {
       List<String> lines = digests(isa, repetitions);
-      // A cap beyond what the processor has leaves the best that it has.
       if (!lines.isEmpty() && lines.getFirst().equals("isa " + isa)) {
         isas.add(isa);
         String[] workers = lines.getLast().split(" ");

@@ -12,7 +12,9 @@ import java.util.SplittableRandom;
  * what sums; at last the number of worker threads and how long they ran. It ends with an error
  * where two numbers of threads, two repetitions or, of what selects, the layouts differ.
  *
- * <p>Argument: number of repetitions.
+ * <p>Arguments: the instruction set, and the number of repetitions. It prints nothing but the
+ * instruction set where the library runs with another, as a processor without the one asked for
+ * makes it do.
  */
 final class Digests {
   private static final int THREADS = 8;
@@ -32,6 +34,9 @@ final class Digests {
       return;
     }
     System.out.println("isa " + isa);
+    if (!isa.equals(arguments[0])) {
+      return;
+    }
     List<Subject> subjects = new ArrayList<>();
     for (PoolCase pool :
         new PoolCase[] {
@@ -45,7 +50,7 @@ final class Digests {
     }
     subjects.addAll(Subject.ofOwnGeometry(Shape.nchw(2, 16, 67, 71), SEED));
     for (Subject subject : subjects) {
-      print(subject, Integer.parseInt(arguments[0]));
+      print(subject, Integer.parseInt(arguments[1]));
     }
     System.out.println("workers " + mostWorkers + " seconds " + workerSeconds);
   }

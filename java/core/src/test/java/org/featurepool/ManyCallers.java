@@ -6,7 +6,6 @@ import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.concurrent.Callable;
@@ -38,9 +37,58 @@ final class ManyCallers {
   private final AtomicLong calls = new AtomicLong();
   private int mostWorkers;
 
-  /** An input, and what each operator gives. */
+  /** An input, the operators, which all callers share, and what each gives. */
   private record Job(
-      PoolCase pool, Layout layout, float[] values, Tensor shared, List<float[]> expected) {}
+      Layout layout,
+      PoolCase pool,
+      MaxPool max,
+      AvgPool average,
+      LpPool lp,
+      BilinearPool bilinear,
+      Tensor shared,
+      List<Tensor> expected) {
+    static Job of(PoolCase pool, Layout layout, float[] values, Arena arena) {
+      Window window = pool.window();
+      Tensor x = TestTensors.tensor(arena, DType.F32, pool.inputShape(layout), values);
+      Job job =
+          new Job(
+              layout,
+              pool,
+              MaxPool.of(window),
+              AvgPool.of(window),
+              LpPool.of(window, 2),
+              BilinearPool.homogeneous(),
+              x,
+              new ArrayList<>());
+      job.expected.addAll(job.results(x, arena));
+      return job;
+    }
+
+    List<Tensor> results(Tensor x, Arena arena) {
+      MaxPool.Result maxima = max.forwardWithMask(x, arena);
+      Tensor averages = average.forward(x, arena);
+      return List.of(
+          maxima.output(),
+          max.backward(maxima.output(), maxima.mask(), arena),
+          averages,
+          average.backward(averages, x.shape(), arena),
+          lp.forward(x, arena),
+          bilinear.forward(x, arena));
+    }
+
+    /** Compared outside of Java's heap, which a thousand callers under way would fill. */
+    void check(Tensor x) {
+      try (Arena arena = Arena.ofConfined()) {
+        List<Tensor> results = results(x, arena);
+        for (int i = 0; i < results.size(); i++) {
+          if (expected.get(i).segment().mismatch(results.get(i).segment()) >= 0) {
+            throw new AssertionError(
+                "result " + i + " of " + pool + ", " + layout + ", is another one");
+          }
+        }
+      }
+    }
+  }
 
   public static void main(String[] arguments) throws Exception {
     int seconds = Integer.parseInt(arguments[0]);
@@ -57,8 +105,7 @@ final class ManyCallers {
       double singleByCpu = 0;
       double many = 0;
       double manyByCpu = 0;
-      long least = Long.MAX_VALUE;
-      long largest = 0;
+      List<Long> residents = new ArrayList<>();
       for (int i = 0; i < ROUNDS; i++) {
         Rate alone = phase(Math.max(1, seconds / 15), 1, 0);
         Rate together = phase(Math.max(1, seconds / ROUNDS), platform, virtual);
@@ -66,14 +113,19 @@ final class ManyCallers {
         singleByCpu = Math.max(singleByCpu, alone.perCpuSecond);
         many = Math.max(many, together.perSecond);
         manyByCpu = Math.max(manyByCpu, together.perCpuSecond);
-        least = Math.min(least, together.resident);
-        largest = Math.max(largest, together.resident);
+        residents.add(together.resident);
         System.out.println("resident-megabytes-of-round-" + i + " " + (together.resident >> 20));
       }
       System.out.println("calls " + calls);
       System.out.println("workers " + mostWorkers);
       System.out.println("worker-seconds " + Workers.seconds());
-      System.out.println("resident-growth " + (double) (largest - least) / least);
+      double mean = residents.stream().mapToLong(bytes -> bytes).average().orElseThrow();
+      System.out.println(
+          "resident-deviation "
+              + residents.stream()
+                  .mapToDouble(bytes -> Math.abs(bytes / mean - 1))
+                  .max()
+                  .orElseThrow());
       System.out.println("throughput-ratio " + many / single);
       System.out.println("throughput-ratio-by-cpu-time " + manyByCpu / singleByCpu);
     }
@@ -86,33 +138,10 @@ final class ManyCallers {
     for (PoolCase pool : CASES) {
       for (Layout layout : Layout.values()) {
         float[] values = TestTensors.floats(random, pool.inputSize(), false);
-        Tensor x = TestTensors.tensor(arena, DType.F32, pool.inputShape(layout), values);
-        jobs.add(new Job(pool, layout, values, x, results(pool, x, null)));
+        jobs.add(Job.of(pool, layout, values, arena));
       }
     }
     Featurepool.setThreads(0);
-  }
-
-  /** Results of a few operators; compared with what is expected, if anything is. */
-  private static List<float[]> results(PoolCase pool, Tensor x, List<float[]> expected) {
-    List<float[]> results = new ArrayList<>();
-    try (Arena arena = Arena.ofConfined()) {
-      Window window = pool.window();
-      MaxPool.Result max = MaxPool.of(window).forwardWithMask(x, arena);
-      results.add(max.output().toFloatArray());
-      results.add(MaxPool.of(window).backward(max.output(), max.mask(), arena).toFloatArray());
-      Tensor average = AvgPool.of(window).forward(x, arena);
-      results.add(average.toFloatArray());
-      results.add(AvgPool.of(window).backward(average, x.shape(), arena).toFloatArray());
-      results.add(LpPool.of(window, 2).forward(x, arena).toFloatArray());
-      results.add(BilinearPool.homogeneous().forward(x, arena).toFloatArray());
-    }
-    for (int i = 0; expected != null && i < results.size(); i++) {
-      if (!Arrays.equals(expected.get(i), results.get(i))) {
-        throw new AssertionError("result " + i + " of " + pool + " is another one");
-      }
-    }
-    return results;
   }
 
   /** Elements per second of wall and of processor time, and resident bytes on average. */
@@ -178,17 +207,16 @@ final class ManyCallers {
     while (!stop.get()) {
       Job job = jobs.get(random.nextInt(jobs.size()));
       if (random.nextBoolean()) {
-        results(job.pool, job.shared, job.expected);
+        job.check(job.shared);
       } else {
         try (Arena own = Arena.ofConfined()) {
-          Shape shape = job.pool.inputShape(job.layout);
-          Tensor x = Tensor.allocate(own, DType.F32, shape);
+          Tensor x = Tensor.allocate(own, DType.F32, job.shared.shape());
           x.segment().copyFrom(job.shared.segment());
-          results(job.pool, x, job.expected);
+          job.check(x);
         }
       }
       calls.addAndGet(6);
-      elements.addAndGet(job.values.length);
+      elements.addAndGet(job.pool.inputSize());
       Thread.yield();
     }
   }
