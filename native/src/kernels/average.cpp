@@ -24,6 +24,7 @@
 #include "kernels/channels-inl.h"
 #include "kernels/global-inl.h"
 #include "kernels/short_sums-inl.h"
+#include "kernels/sliding_rows-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace featurepool {
@@ -91,8 +92,8 @@ class StoreQuotient {
       return;
     }
     std::fill_n(rows_, kKept, -1);
-    counts_.resize(static_cast<std::size_t>(outputs.size()));
-    factors_.resize(kKept * (counts_.size() + kOverhang), Count{1});
+    counts_.assign(static_cast<std::size_t>(outputs.size()) + kOverhang, Count{1});
+    factors_.resize(kKept * counts_.size(), Count{1});
     Count* column = counts_.data();
     for (std::int64_t o = outputs.begin; o < outputs.end;) {
       const std::int64_t position = o / view.interleave;
@@ -107,11 +108,19 @@ class StoreQuotient {
     const std::int64_t rows =
         counted_taps(view.d, p_.divisor, d) * counted_taps(view.h, p_.divisor, h);
     const auto slot = static_cast<std::size_t>(rows) % kKept;
-    Count* factors = factors_.data() + slot * (counts_.size() + kOverhang);
+    Count* factors = factors_.data() + slot * counts_.size();
     row_factors_ = factors;
     if (rows == rows_[slot]) return;
     rows_[slot] = rows;
-    for (const Count count : counts_) *factors++ = Factor(static_cast<Count>(rows) * count);
+    // Beside a large window, the rows whose windows are clipped have as many divisions as outputs.
+    const hn::ScalableTag<Count> dc;
+    const auto one = hn::Set(dc, Count{1});
+    for (std::size_t o = 0; o + kOverhang < counts_.size(); o += hn::Lanes(dc)) {
+      auto divisor =
+          hn::Mul(hn::Set(dc, static_cast<Count>(rows)), hn::LoadU(dc, counts_.data() + o));
+      if constexpr (std::is_integral_v<T>) divisor = hn::Max(divisor, one);
+      hn::StoreU(divides_ ? divisor : hn::Div(one, divisor), dc, factors + o);
+    }
   }
 
   Writer writer() const { return {row_factors_, divides_}; }
@@ -140,8 +149,7 @@ class StoreQuotient {
   static constexpr Count kSnap = 49152;
 
   /** What sums of `count` taps are multiplied by, or divided. */
-  template <typename N>
-  Count Factor(N count) const {
+  Count Factor(std::int64_t count) const {
     const auto divisor = static_cast<Count>(count);
     if constexpr (std::is_integral_v<T>) {
       if (divides_) return std::max(divisor, Count{1});
@@ -270,7 +278,8 @@ void ChannelsOf(const Pooling& p, Span items) {
 }
 template <typename T>
 void SlidingOf(const Pooling& p, Span items) {
-  ForwardSliding<SumOf<T>>(p, items, StoreQuotient<T>(p), NothingToRedo());
+  SlidingRows<SumOf<T>, StoreQuotient<T>, NothingToRedo>(p, StoreQuotient<T>(p), NothingToRedo())
+      .Run(items);
 }
 template <typename T>
 void RowsOf(const Pooling& p, Span items) {

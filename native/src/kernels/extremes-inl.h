@@ -23,6 +23,7 @@
 #include "kernels/position_rows-inl.h"
 #include "kernels/scan-inl.h"
 #include "kernels/sliding_positions-inl.h"
+#include "kernels/sliding_rows-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace featurepool {
@@ -242,7 +243,8 @@ void RowsOf(const Pooling& p, Span items) {
 template <typename T, Order kOrder>
 void SlidingOf(const Pooling& p, Span items) {
   using R = MaxOf<T, kOrder>;
-  ForwardSliding<R>(p, items, StoreExtremes<R>(p), Redo<T, kOrder>(p));
+  const Redo<T, kOrder> redo(p);
+  SlidingRows<R, StoreExtremes<R>, Redo<T, kOrder>>(p, StoreExtremes<R>(p), redo).Run(items);
 }
 
 template <typename T, Order kOrder, bool kCommon>

@@ -1,4 +1,4 @@
-// Maxima with their positions under large windows of stride 1: separable, like ForwardSliding().
+// Maxima with their positions under large windows of stride 1: separable, like SlidingRows.
 #if defined(FEATUREPOOL_KERNELS_SLIDING_POSITIONS_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef FEATUREPOOL_KERNELS_SLIDING_POSITIONS_INL_H_
 #undef FEATUREPOOL_KERNELS_SLIDING_POSITIONS_INL_H_
@@ -13,6 +13,7 @@
 
 #include "hwy/highway.h"
 #include "kernels/scan-inl.h"
+#include "kernels/sliding_rows-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace featurepool {

@@ -90,6 +90,7 @@ HWY_NOINLINE void TurnLanes(const Lane* HWY_RESTRICT from, std::int64_t from_pit
       }
     }
   }
+  if (done == rows && whole_columns == columns) return;
   for (std::int64_t r = 0; r < rows; ++r) {
     for (std::int64_t c = r < done ? whole_columns : 0; c < columns; ++c) {
       to[c * to_pitch + r] = from[r * from_pitch + c];
