@@ -53,14 +53,21 @@ std::int32_t draw_dtype(Random& random, Operation operation) {
   return kTypes[random.between(0, is_backward(operation) ? 3 : is_extreme(operation) ? 6 : 5)];
 }
 
+/** Most columns of a planar case: where rows are cut into pieces, several of them. */
+std::int64_t widest(Family family, bool pairs, Random& random) {
+  if (family == wide_stride_1) return 400;
+  if (pairs) return 150;
+  return family == large_stride_1 && random.one_in(3) ? 300 : 70;
+}
+
 /** A case that the library may refuse; the caller draws again. */
 PoolingCase draw(Random& random, Operation operation) {
   PoolingCase c;
   const auto rank = static_cast<int>(random.one_in(5) ? 3 : random.one_in(4) ? 1 : 2);
   const auto family = static_cast<Family>(random.between(0, kFamilies - 1));
-  // Halves have a kernel for pairs of rows and columns without padding.
-  const bool half_pairs = family == k2_s2 && is_extreme(operation) && random.one_in(2);
-  const bool interleaved = random.one_in(half_pairs ? 8 : 2);
+  // Halves, and masks of f32, have kernels for pairs of rows and columns without padding.
+  const bool pairs = family == k2_s2 && is_extreme(operation) && random.one_in(2);
+  const bool interleaved = random.one_in(pairs ? 8 : 2);
   if (interleaved) c.interleaved();
   c.batch(random.one_in(40) ? 0 : random.between(1, 2));
   c.channels(interleaved              ? random.between(1, random.one_in(2) ? 70 : 9)
@@ -71,7 +78,7 @@ PoolingCase draw(Random& random, Operation operation) {
   for (int i = 0; i < rank; ++i) {
     const bool innermost = i == rank - 1;
     const std::int64_t most = family == small_planes      ? 12
-                              : innermost && !interleaved ? (family == wide_stride_1 ? 400 : 70)
+                              : innermost && !interleaved ? widest(family, pairs, random)
                               : family == large_stride_1  ? 30
                               : rank == 3                 ? 7
                                                           : 14;
@@ -106,7 +113,7 @@ PoolingCase draw(Random& random, Operation operation) {
         stride[i] = random.between(1, 3);
         break;
       case large_stride_1:
-        kernel[i] = random.between(5, 13);
+        kernel[i] = random.between(5, random.one_in(3) ? 30 : 13);
         stride[i] = 1;
         if (random.one_in(6)) dilation[i] = random.between(2, 3);
         break;
@@ -119,7 +126,7 @@ PoolingCase draw(Random& random, Operation operation) {
     const std::int64_t reach = dilation[i] * (kernel[i] - 1) + 1;
     begin[i] = random.one_in(2) ? 0 : random.between(0, reach - 1);
     end[i] = random.one_in(3) ? random.between(0, reach - 1) : begin[i];
-    if (family == whole_plane || family == bins || half_pairs) begin[i] = end[i] = 0;
+    if (family == whole_plane || family == bins || pairs) begin[i] = end[i] = 0;
   }
   if (rank > 1 && family != any && family != whole_plane && family != bins && random.one_in(4)) {
     // The kernel's window in the plane, one that is nearly it in depth or height.
@@ -130,7 +137,7 @@ PoolingCase draw(Random& random, Operation operation) {
              (family == large_stride_1 || family == wide_stride_1 || family == small_planes)) {
     kernel[0] = 1;
     begin[0] = end[0] = 0;
-  } else if (rank == 3 && half_pairs) {
+  } else if (rank == 3 && pairs) {
     kernel[0] = stride[0] = 1;
   }
   c.input(input).kernel(kernel).stride(stride).dilation(dilation).pad(begin, end);
@@ -142,8 +149,10 @@ PoolingCase draw(Random& random, Operation operation) {
     c.ceil();
   }
 
-  const std::int32_t dtype = draw_dtype(random, operation);
-  c.dtype(half_pairs ? (random.one_in(2) ? FPOOL_F16 : FPOOL_BF16) : dtype);
+  constexpr std::int32_t kPairTypes[] = {FPOOL_F16, FPOOL_BF16, FPOOL_F32, FPOOL_F32};
+  const std::int32_t dtype =
+      pairs ? kPairTypes[random.between(0, 3)] : draw_dtype(random, operation);
+  c.dtype(dtype);
   if (!c.valid()) return c;
   const std::int64_t taps = c.pooling(operation).geometry.taps();
   const MaskType compact =
@@ -152,8 +161,9 @@ PoolingCase draw(Random& random, Operation operation) {
     case Operation::max_forward:
     case Operation::min_forward:
       // The kernels of these families have no masks.
-      if (family == small_planes || family == wide_stride_1 || half_pairs ? random.one_in(4)
-                                                                          : !random.one_in(3))
+      if (family == small_planes || family == wide_stride_1 || (pairs && dtype != FPOOL_F32)
+              ? random.one_in(4)
+              : !random.one_in(3))
         c.mask(random.one_in(3) ? MaskType::plane_i32 : compact);
       break;
     case Operation::route_backward:

@@ -11,6 +11,7 @@
 
 #include "dispatch/kernel.hpp"
 #include "kernels/elements.hpp"
+#include "kernels/pair_rows.hpp"
 #include "kernels/plane_view.hpp"
 #include "kernels/scratch.hpp"
 
@@ -98,33 +99,25 @@ HWY_INLINE void Pool(const std::int16_t* upper, const std::int16_t* lower,
   hn::StoreU(Ordered(Turn<kOrder>(d, value)), d, to);
 }
 
-/** Rows of outputs and the input rows under them. */
-struct Rows {
-  const std::int16_t* x;    ///< first row of the tensor
+/** The outputs of a row, and room for what narrow rows at the end of the tensor hold. */
+struct Row {
+  std::int64_t size;
   const std::int16_t* end;  ///< of the tensor
-  std::int64_t width;       ///< elements of an input row
-  std::int64_t plane;       ///< elements of an input plane
-  std::int64_t height;      ///< output rows of a plane
-  std::int64_t size;        ///< outputs of a row
+  std::int16_t* spare;
   std::int16_t infinity;
-  std::int16_t* spare;  ///< room for what narrow rows at the end of the tensor hold
-
-  const std::int16_t* input(std::int64_t row) const {
-    return x + row / height * plane + row % height * 2 * width;
-  }
 };
 
-/** Pools rows, of all planes one after another; `to` has room for a vector more. kAhead: asks for
- * the memory behind them in time. */
+/** Pools `rows` rows, of all planes one after another; `to` has room for a vector more. kAhead:
+ * asks for the memory behind them in time. */
 template <Order kOrder, bool kAhead>
-HWY_NOINLINE int PoolRows(const Rows& of, Span rows, std::int16_t* HWY_RESTRICT to) {
+HWY_NOINLINE int PoolRows(PairWalk<std::int16_t> walk, std::int64_t rows, const Row& row,
+                          std::int16_t* HWY_RESTRICT to) {
   const std::int64_t lanes = LaneCount(D());
-  const Rows r = of;
+  const Row r = row;
   Seen seen;
-  const std::int16_t* upper = r.input(rows.begin);
-  std::int64_t left = r.height - rows.begin % r.height;
-  for (std::int64_t row = rows.begin; row < rows.end; ++row, to += r.size) {
-    const std::int16_t* lower = upper + r.width;
+  for (; rows > 0; --rows, walk.advance(), to += r.size) {
+    const std::int16_t* upper = walk.upper();
+    const std::int16_t* lower = walk.lower();
     if (r.size >= lanes) {
       std::int64_t o = 0;
       for (; o + lanes < r.size; o += lanes) {
@@ -143,58 +136,33 @@ HWY_NOINLINE int PoolRows(const Rows& of, Span rows, std::int16_t* HWY_RESTRICT 
       std::memcpy(r.spare + 2 * lanes, lower, bytes);
       Pool<kOrder>(r.spare, r.spare + 2 * lanes, to, seen);
     }
-    upper += 2 * r.width;
-    if (--left == 0) {
-      left = r.height;
-      upper = r.input(row + 1);
-    }
   }
   return seen.template Findings<kOrder>(r.infinity);
-}
-
-// A block's input stays in the first-level cache, with its outputs.
-constexpr std::int64_t kInputBytes = 16 << 10;
-
-/** Rows of outputs in a block; a multiple of what makes whole cache lines, if it is many. */
-inline std::int64_t BlockHeight(const PlaneView& view) {
-  const auto pair = 2 * view.w.input * static_cast<std::int64_t>(sizeof(std::int16_t));
-  const std::int64_t rows = std::max<std::int64_t>(1, kInputBytes / pair);
-  return rows < 8 ? rows : rows / 8 * 8;
-}
-
-inline std::int64_t AllRows(const PlaneView& view) {
-  return view.planes * view.d.output * view.h.output;
 }
 
 template <Order kOrder, class Redo>
 void Run(const Pooling& p, Span items, const Redo& redo) {
   const PlaneView view(p);
   const std::int64_t lanes = LaneCount(D());
-  const std::int64_t height = BlockHeight(view);
   const std::int64_t size = view.w.output;
+  const PairRows rows(view, sizeof(std::int16_t));
   const Line<std::int16_t> spare(4 * lanes);
-  const Line<std::int16_t> staged(height * size);
+  const Line<std::int16_t> staged(rows.block() * size);
   std::fill_n(spare.get(), 4 * lanes, std::int16_t{0});
-  Rows rows;
-  rows.x = static_cast<const std::int16_t*>(p.input);
-  rows.end = rows.x + p.geometry.input_size();
-  rows.width = view.w.input;
-  rows.plane = view.h.input * view.w.input;
-  rows.height = view.h.output;
-  rows.size = size;
-  rows.infinity = p.dtype == FPOOL_F16 ? 0x7c00 : 0x7f80;
-  rows.spare = spare.get();
+  const auto* x = static_cast<const std::int16_t*>(p.input);
+  const Row row{size, x + p.geometry.input_size(), spare.get(),
+                static_cast<std::int16_t>(p.dtype == FPOOL_F16 ? 0x7c00 : 0x7f80)};
   const bool stream = beyond_cache(p);
   const bool ahead = tensor_bytes(p) > std::min(kTouchBytes, last_level_cache_bytes());
   for (std::int64_t item = items.begin; item < items.end; ++item) {
-    const Span block{item * height, std::min(AllRows(view), (item + 1) * height)};
-    const std::int64_t count = block.size() * size;
+    const Span block = rows.rows(item);
     std::int16_t* const out = static_cast<std::int16_t*>(p.output) + block.begin * size;
     const bool direct = !stream && size >= lanes;
     std::int16_t* const to = direct ? out : staged.get();
-    const int findings =
-        ahead ? PoolRows<kOrder, true>(rows, block, to) : PoolRows<kOrder, false>(rows, block, to);
-    const auto bytes = count * static_cast<std::int64_t>(sizeof(std::int16_t));
+    const PairWalk<std::int16_t> walk(x, view, block.begin);
+    const int findings = ahead ? PoolRows<kOrder, true>(walk, block.size(), row, to)
+                               : PoolRows<kOrder, false>(walk, block.size(), row, to);
+    const auto bytes = block.size() * size * static_cast<std::int64_t>(sizeof(std::int16_t));
     if (stream) {
       StreamBytes(reinterpret_cast<const std::uint8_t*>(staged.get()), bytes,
                   reinterpret_cast<std::uint8_t*>(out));
@@ -202,12 +170,9 @@ void Run(const Pooling& p, Span items, const Redo& redo) {
       std::memcpy(out, staged.get(), static_cast<std::size_t>(bytes));
     }
     if (findings == 0) continue;
-    for (std::int64_t row = block.begin; row < block.end; ++row) {
-      const int found = PoolRows<kOrder, false>(rows, {row, row + 1}, staged.get());
-      if (found == 0) continue;
-      const std::int64_t slice = row / view.h.output;
-      redo(RowTiles::Item{slice / view.d.output, 0, slice % view.d.output, row % view.h.output},
-           Span{0, size}, found);
+    for (std::int64_t r = block.begin; r < block.end; ++r) {
+      const int found = PoolRows<kOrder, false>({x, view, r}, 1, row, staged.get());
+      if (found != 0) redo(PairRows::item(view, r), Span{0, size}, found);
     }
   }
 }
@@ -235,23 +200,12 @@ using namespace HWY_NAMESPACE;  // the functions that decide are the same in eve
 constexpr std::int64_t kMostOutputs = 4096;
 
 bool accepts(const Pooling& p) {
-  if (!half_pairs::Types::has(p) || p.mask_type != MaskType::none || p.layout != Layout::planar ||
-      p.geometry.binned()) {
-    return false;
-  }
-  const Axis& depth = p.geometry.d();
-  const auto pairs = [](const Axis& axis) {
-    return axis.kernel == 2 && axis.stride == 2 && axis.dilation == 1 && axis.whole();
-  };
-  return pairs(p.geometry.h()) && pairs(p.geometry.w()) && depth.kernel == 1 &&
-         depth.output == depth.input && depth.whole() && p.geometry.w().output > 1 &&
-         p.geometry.w().output <= kMostOutputs;
+  return half_pairs::Types::has(p) && p.mask_type == MaskType::none && PairRows::accepts(p) &&
+         p.geometry.w().output > 1 && p.geometry.w().output <= kMostOutputs;
 }
 
 std::int64_t items(const Pooling& p) {
-  const PlaneView view(p);
-  const std::int64_t height = half_pairs::BlockHeight(view);
-  return (half_pairs::AllRows(view) + height - 1) / height;
+  return PairRows(PlaneView(p), sizeof(std::int16_t)).items();
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "dispatch/kernel.hpp"
 #include "kernels/bands.hpp"
 #include "kernels/extremes.hpp"
+#include "kernels/position_pairs.hpp"
 #include "kernels/slide_lanes.hpp"
 
 #undef HWY_TARGET_INCLUDE
@@ -22,7 +23,8 @@ std::span<const Kernel> max_forward_kernels() {
     const std::vector<Kernel> others = other_maxima_kernels();
     kernels.insert(kernels.end(), others.begin(), others.end());
     kernels.insert(kernels.begin(), {slide_lanes_kernel(Operation::max_forward),
-                                     bands_kernel(Operation::max_forward)});
+                                     bands_kernel(Operation::max_forward),
+                                     position_pairs_kernel(Operation::max_forward)});
     return kernels;
   }();
   return all;

@@ -6,6 +6,7 @@
 #include "kernels/bands.hpp"
 #include "kernels/extremes.hpp"
 #include "kernels/half_pairs.hpp"
+#include "kernels/position_pairs.hpp"
 #include "kernels/slide_lanes.hpp"
 #include "reference/extremes.hpp"
 #include "reference/reference.hpp"
@@ -26,9 +27,10 @@ std::span<const Kernel> min_forward_kernels() {
     std::vector<Kernel> kernels = extremes::kernels<CommonExtremes<Order::less>>();
     const std::vector<Kernel> others = extremes::kernels<OtherExtremes<Order::less>>();
     kernels.insert(kernels.end(), others.begin(), others.end());
-    kernels.insert(kernels.begin(), {slide_lanes_kernel(Operation::min_forward),
-                                     bands_kernel(Operation::min_forward),
-                                     half_pairs_kernel(Operation::min_forward)});
+    kernels.insert(
+        kernels.begin(),
+        {slide_lanes_kernel(Operation::min_forward), bands_kernel(Operation::min_forward),
+         half_pairs_kernel(Operation::min_forward), position_pairs_kernel(Operation::min_forward)});
     return kernels;
   }();
   return all;
