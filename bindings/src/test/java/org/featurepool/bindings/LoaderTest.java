@@ -61,7 +61,8 @@ class LoaderTest {
   private static void assertRefused(Tools.Run run, String... parts) {
     assertEquals(0, run.exit(), run::output);
     assertTrue(run.output().startsWith("available false\n"), run::output);
-    assertTrue(run.output().endsWith("same cause true\n"), run::output);
+    // Behind it, what measures coverage complains if it cannot write its file either.
+    assertTrue(run.output().contains("same cause true\n"), run::output);
     assertTrue(
         run.output().contains("message java.lang.UnsatisfiedLinkError: Featurepool's native"),
         run::output);
