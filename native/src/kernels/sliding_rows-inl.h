@@ -22,36 +22,11 @@ constexpr std::int64_t kLeastSlidingRows = 6;
 constexpr std::int64_t kSlidingBytes = 256 << 10;
 constexpr std::int64_t kMostSlidingBytes = 768 << 10;
 
-template <class R>
-RowTiles SlidingTiles(const PlaneView& view) {
-  const auto line = static_cast<std::int64_t>(sizeof(typename R::Lane)) * view.h.kernel;
-  const std::int64_t room = std::max(kSlidingBytes / line - view.w.reach(), view.w.reach());
-  return {view.d.output, view.h.output, view.w.output, whole_cache_lines(room)};
-}
-
-template <class R>
-bool SlidingAccepts(const Pooling& p) {
-  if (!RowsAccept(p)) return false;
-  const PlaneView view(p);
-  if (view.w.stride != 1 || view.h.stride != 1 || view.h.dilation != 1 || view.d.kernel != 1 ||
-      view.h.kernel < kLeastSlidingRows) {
-    return false;
-  }
-  // A sum's error grows with the run of rows; it stays within 2 ulp * sqrt(taps) of wide windows.
-  if (!R::kIdempotent && view.h.kernel > kLongestRun * p.geometry.w().kernel) return false;
-  const std::int64_t length = SlidingTiles<R>(view).tile + view.w.reach();
-  return static_cast<std::int64_t>(sizeof(typename R::Lane)) * view.h.kernel * length <=
-         kMostSlidingBytes;
-}
-
-template <class R>
-std::int64_t SlidingItems(const Pooling& p) {
-  const PlaneView view(p);
-  return item_count(view.planes, SlidingTiles<R>(view));
-}
-
 // From this many taps on, rows that are turned into lanes beat passes over a line (measured).
 constexpr std::int64_t kLeastTurnedTaps = 12;
+// Longest kernel and widest tile: their working memory stays in the second-level cache.
+constexpr std::int64_t kMostTurnedTaps = 512;
+constexpr std::int64_t kMostTurnedColumns = 2048;
 
 /**
  * The horizontal half over rows of a column tile, one row per lane: three combinations per element,
@@ -70,7 +45,7 @@ class TurnedRows {
   static constexpr bool kPays = !R::kIdempotent && sizeof(Lane) == 4;
 
   static bool Accepts(const Axis& w) {
-    return kPays && w.dilation == 1 && w.kernel >= kLeastTurnedTaps;
+    return kPays && w.dilation == 1 && w.kernel >= kLeastTurnedTaps && w.kernel <= kMostTurnedTaps;
   }
 
   /** For `size` outputs of windows of `w`; not `accepted`: takes no memory. */
@@ -125,6 +100,35 @@ class TurnedRows {
   const Line<Lane> slid_;
   const Line<Lane> suffixes_;
 };
+
+template <class R>
+RowTiles SlidingTiles(const PlaneView& view) {
+  const auto line = static_cast<std::int64_t>(sizeof(typename R::Lane)) * view.h.kernel;
+  std::int64_t room = std::max(kSlidingBytes / line - view.w.reach(), view.w.reach());
+  if (TurnedRows<R>::Accepts(view.w)) room = std::min(room, kMostTurnedColumns);
+  return {view.d.output, view.h.output, view.w.output, whole_cache_lines(room)};
+}
+
+template <class R>
+bool SlidingAccepts(const Pooling& p) {
+  if (!RowsAccept(p)) return false;
+  const PlaneView view(p);
+  if (view.w.stride != 1 || view.h.stride != 1 || view.h.dilation != 1 || view.d.kernel != 1 ||
+      view.h.kernel < kLeastSlidingRows) {
+    return false;
+  }
+  // A sum's error grows with the run of rows; it stays within 2 ulp * sqrt(taps) of wide windows.
+  if (!R::kIdempotent && view.h.kernel > kLongestRun * p.geometry.w().kernel) return false;
+  const std::int64_t length = SlidingTiles<R>(view).tile + view.w.reach();
+  return static_cast<std::int64_t>(sizeof(typename R::Lane)) * view.h.kernel * length <=
+         kMostSlidingBytes;
+}
+
+template <class R>
+std::int64_t SlidingItems(const Pooling& p) {
+  const PlaneView view(p);
+  return item_count(view.planes, SlidingTiles<R>(view));
+}
 
 /**
  * ForwardRows() for windows of stride 1 along H (van Herk 1992; Gil and Werman 1993): rows fall
