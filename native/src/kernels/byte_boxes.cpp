@@ -37,6 +37,7 @@ class Boxes {
   using D = hn::CappedTag<std::int32_t, 8>;
   using V = hn::Vec<D>;
   using DF = hn::RebindToFloat<D>;
+  using DS = hn::CappedTag<Short, 8>;
 
   explicit Boxes(const Pooling& p)
       : p_(p),
@@ -83,18 +84,20 @@ class Boxes {
     depth_ = slice - plane * g.d().output;
     std::fill_n(columns_.get(), w_.input, Short{0});
     const std::int64_t first = h_.start(o) - 1;
+    const DS ds;
     for (std::int64_t r = std::max<std::int64_t>(0, first);
          r < std::min(h_.input, first + h_.kernel); ++r) {
       const T* x = row(r);
-      for (std::int64_t i = 0; i < w_.input; ++i) {
-        columns_[i] = static_cast<Short>(columns_[i] + x[i]);
+      for (std::int64_t i = 0; i < w_.input; i += LaneCount(ds)) {
+        const auto sum = hn::LoadU(ds, columns_.get() + i);
+        hn::StoreU(hn::Add(sum, LoadElements(ds, x + i, w_.input - i)), ds, columns_.get() + i);
       }
     }
   }
 
   /** Moves the sums of columns on by one row, and sums them along the row. */
   HWY_NOINLINE void NextRow(std::int64_t o) {
-    const hn::CappedTag<Short, 8> ds;
+    const DS ds;
     const std::int64_t first = h_.start(o);
     const T* enter = row(first + h_.kernel - 1);
     const T* leave = row(first - 1);

@@ -3,8 +3,8 @@
 
 #include "kernels/position_pairs.hpp"
 
+#include <algorithm>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 
 #include "dispatch/kernel.hpp"

@@ -44,8 +44,11 @@ class TurnedRows {
   /** Maxima are as fast by passes, which may take a tap twice. */
   static constexpr bool kPays = !R::kIdempotent && sizeof(Lane) == 4;
 
-  static bool Accepts(const Axis& w) {
-    return kPays && w.dilation == 1 && w.kernel >= kLeastTurnedTaps && w.kernel <= kMostTurnedTaps;
+  static bool Accepts(const PlaneView& view) {
+    const Axis& w = view.w;
+    // As along H, see SlidingAccepts(): the error of a sum grows with its run.
+    return kPays && w.dilation == 1 && w.kernel >= kLeastTurnedTaps &&
+           w.kernel <= std::min(kMostTurnedTaps, kLongestRun * view.h.kernel);
   }
 
   /** For `size` outputs of windows of `w`; not `accepted`: takes no memory. */
@@ -105,7 +108,7 @@ template <class R>
 RowTiles SlidingTiles(const PlaneView& view) {
   const auto line = static_cast<std::int64_t>(sizeof(typename R::Lane)) * view.h.kernel;
   std::int64_t room = std::max(kSlidingBytes / line - view.w.reach(), view.w.reach());
-  if (TurnedRows<R>::Accepts(view.w)) room = std::min(room, kMostTurnedColumns);
+  if (TurnedRows<R>::Accepts(view)) room = std::min(room, kMostTurnedColumns);
   return {view.d.output, view.h.output, view.w.output, whole_cache_lines(room)};
 }
 
@@ -151,7 +154,7 @@ class SlidingRows {
         finish_(finish),
         redo_(redo),
         horizontal_(view_.w, tiles_.tile),
-        turns_(TurnedRows<R>::Accepts(view_.w)),
+        turns_(TurnedRows<R>::Accepts(view_)),
         turned_(view_.w, tiles_.tile, turns_),
         pitch_((horizontal_.length() + 127) / 64 * 64),
         suffixes_(kernel_ * pitch_),
