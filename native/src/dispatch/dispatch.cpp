@@ -102,18 +102,22 @@ Tier best_tier(const std::string& cap, fpool_status status, const char* name) {
 }
 
 /** All names that a kernel may be forced by. */
-std::vector<std::string> all_kernel_names() {
-  std::vector<std::string> names;
-  for (const Operation operation : kOperations) {
-    for (const std::string& name : names_of(operation)) add_new(names, name);
-  }
-  names.emplace_back(kReference);
-  return names;
+const std::vector<std::string>& all_kernel_names() {
+  static const std::vector<std::string> all = [] {
+    std::vector<std::string> names;
+    for (const Operation operation : kOperations) {
+      for (const std::string& name : names_of(operation)) add_new(names, name);
+    }
+    names.emplace_back(kReference);
+    return names;
+  }();
+  return all;
 }
 
 void check_kernel(const std::string& kernel, fpool_status status, const char* name) {
-  const std::vector<std::string> names = all_kernel_names();
-  if (kernel.empty() || std::find(names.begin(), names.end(), kernel) != names.end()) return;
+  if (kernel.empty()) return;
+  const std::vector<std::string>& names = all_kernel_names();
+  if (std::find(names.begin(), names.end(), kernel) != names.end()) return;
   fail(status, name, " is '", kernel, "'; it must be one of ", join(names, ", "));
 }
 

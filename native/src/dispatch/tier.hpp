@@ -24,7 +24,11 @@ constexpr Tiered<Function> in_every_tier(Function* function) {
   return table;
 }
 
-/** The table of a function that Highway compiled for every tier; only inside `#if HWY_ONCE`. */
+/**
+ * The table of a function that Highway compiled for every tier; only inside `#if HWY_ONCE`. Such
+ * functions are inline: the compiler then drops those of tiers that no table names, before it
+ * optimises them.
+ */
 #define FEATUREPOOL_TIERED(FUNCTION)                                                 \
   {                                                                                  \
     HWY_CHOOSE_SSE4(FUNCTION), HWY_CHOOSE_AVX2(FUNCTION), HWY_CHOOSE_AVX3(FUNCTION), \
@@ -47,6 +51,10 @@ constexpr Tiered<Function> in_every_tier(Function* function) {
     HWY_CHOOSE_SSE4(FUNCTION), HWY_CHOOSE_AVX2(FUNCTION), HWY_CHOOSE_AVX2(FUNCTION), \
         HWY_CHOOSE_NEON(FUNCTION)                                                    \
   }
+
+/** Both: of x86, AVX2's code alone. */
+#define FEATUREPOOL_TIERED_AVX2(FUNCTION) \
+  { nullptr, HWY_CHOOSE_AVX2(FUNCTION), HWY_CHOOSE_AVX2(FUNCTION), HWY_CHOOSE_NEON(FUNCTION) }
 
 const char* tier_name(Tier tier);
 

@@ -347,37 +347,37 @@ void InterleavedTapsOf(const Pooling& p, Span items) {
   }
 }
 
-// --- what the tables hold: plain functions ---
+// --- what the tables hold: inline functions ---
 
 using CommonTypes = ElementTypes<float, std::uint8_t>;
 using SumTypes =
     ElementTypes<float, double, hwy::float16_t, hwy::bfloat16_t, std::int8_t, std::uint8_t>;
 
-void Blocks(const Pooling& p, Span items) {
+inline void Blocks(const Pooling& p, Span items) {
   CommonTypes::with(p, [&]<typename T>() { BlocksOf<T>(p, items); });
 }
-void Sliding(const Pooling& p, Span items) {
+inline void Sliding(const Pooling& p, Span items) {
   CommonTypes::with(p, [&]<typename T>() { SlidingOf<T>(p, items); });
 }
-void Plane(const Pooling& p, Span items) {
+inline void Plane(const Pooling& p, Span items) {
   SumTypes::with(p, [&]<typename T>() { PlaneOf<T>(p, items); });
 }
-void Channels(const Pooling& p, Span items) {
+inline void Channels(const Pooling& p, Span items) {
   SumTypes::with(p, [&]<typename T>() { ChannelsOf<T>(p, items); });
 }
-void Rows(const Pooling& p, Span items) {
+inline void Rows(const Pooling& p, Span items) {
   SumTypes::with(p, [&]<typename T>() { RowsOf<T>(p, items); });
 }
-void ChannelWindows(const Pooling& p, Span items) {
+inline void ChannelWindows(const Pooling& p, Span items) {
   SumTypes::with(p, [&]<typename T>() { ChannelWindowsOf<T>(p, items); });
 }
-void ChannelLines(const Pooling& p, Span items) {
+inline void ChannelLines(const Pooling& p, Span items) {
   SumTypes::with(p, [&]<typename T>() { ChannelLinesOf<T>(p, items); });
 }
-void Bins(const Pooling& p, Span items) {
+inline void Bins(const Pooling& p, Span items) {
   SumTypes::with(p, [&]<typename T>() { BinsOf<T>(p, items); });
 }
-void InterleavedTaps(const Pooling& p, Span items) {
+inline void InterleavedTaps(const Pooling& p, Span items) {
   SumTypes::with(p, [&]<typename T>() { InterleavedTapsOf<T>(p, items); });
 }
 
@@ -458,10 +458,9 @@ std::span<const Kernel> avg_forward_kernels() {
       bands_kernel(Operation::avg_forward),
       byte_boxes_kernel(),
       {"sliding", accepts_sliding, SlidingItems<SumOf<float>>,
-       FEATUREPOOL_TIERED_ABOVE_SSE4(average_pooling::Sliding)},
-      {"blocks", accepts_blocks, block_items,
-       FEATUREPOOL_TIERED_ABOVE_SSE4(average_pooling::Blocks)},
-      {"rows", accepts_rows, OutputRowItems, FEATUREPOOL_TIERED(average_pooling::Rows)},
+       FEATUREPOOL_TIERED_AVX2(average_pooling::Sliding)},
+      {"blocks", accepts_blocks, block_items, FEATUREPOOL_TIERED_AVX2(average_pooling::Blocks)},
+      {"rows", accepts_rows, OutputRowItems, FEATUREPOOL_TIERED_UP_TO_AVX2(average_pooling::Rows)},
       {"channel_lines", accepts_channel_lines, ChannelLineItems,
        FEATUREPOOL_TIERED_ABOVE_SSE4(average_pooling::ChannelLines)},
       {"bins", accepts_bins, BinItems, FEATUREPOOL_TIERED_UP_TO_AVX2(average_pooling::Bins)},

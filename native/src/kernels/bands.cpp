@@ -208,12 +208,12 @@ void Extremes(const Pooling& p, Span items) {
   });
 }
 
-void Maxima(const Pooling& p, Span items) { Extremes<Order::greater>(p, items); }
-void Minima(const Pooling& p, Span items) { Extremes<Order::less>(p, items); }
+inline void Maxima(const Pooling& p, Span items) { Extremes<Order::greater>(p, items); }
+inline void Minima(const Pooling& p, Span items) { Extremes<Order::less>(p, items); }
 
 using SumTypes = ElementTypes<float, std::uint8_t, std::int8_t>;
 
-void Averages(const Pooling& p, Span items) {
+inline void Averages(const Pooling& p, Span items) {
   SumTypes::with(p, [&]<typename T>() {
     StoreQuotients<T> finish(p);
     ForwardBands<ShortSumOf<T>>(p, items, finish, NothingToRedo());
@@ -262,13 +262,9 @@ Kernel bands_kernel(Operation operation) {
     case Operation::max_forward:
       return {"bands", accepts_extremes, BandItems, FEATUREPOOL_TIERED_ABOVE_SSE4(bands::Maxima)};
     case Operation::min_forward:
-      return {"bands",
-              accepts_extremes,
-              BandItems,
-              {nullptr, HWY_CHOOSE_AVX2(bands::Minima), HWY_CHOOSE_AVX2(bands::Minima),
-               HWY_CHOOSE_NEON(bands::Minima)}};
+      return {"bands", accepts_extremes, BandItems, FEATUREPOOL_TIERED_AVX2(bands::Minima)};
     default:
-      return {"bands", accepts_averages, BandItems, FEATUREPOOL_TIERED_ABOVE_SSE4(bands::Averages)};
+      return {"bands", accepts_averages, BandItems, FEATUREPOOL_TIERED_AVX2(bands::Averages)};
   }
 }
 

@@ -201,7 +201,7 @@ class Boxes {
   T* out_ = nullptr;
 };
 
-void Averages(const Pooling& p, Span items) {
+inline void Averages(const Pooling& p, Span items) {
   Bytes::with(p, [&]<typename T>() { Boxes<T>(p).Run(items); });
 }
 

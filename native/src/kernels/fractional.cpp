@@ -172,7 +172,7 @@ void InterleavedRows(const Fractional& call, Span items) {
   }
 }
 
-void Gather(const Fractional& call, Span items) {
+inline void Gather(const Fractional& call, Span items) {
   with_dtype<float, double>(call.dtype, [&]<typename T>() {
     call.layout == Layout::planar ? PlanarRows<T>(call, items) : InterleavedRows<T>(call, items);
   });

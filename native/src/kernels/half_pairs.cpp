@@ -182,8 +182,8 @@ void Extremes(const Pooling& p, Span items) {
   Types::with(p, [&]<typename T>() { Run<kOrder>(p, items, extremes::Redo<T, kOrder>(p)); });
 }
 
-void Maxima(const Pooling& p, Span items) { Extremes<Order::greater>(p, items); }
-void Minima(const Pooling& p, Span items) { Extremes<Order::less>(p, items); }
+inline void Maxima(const Pooling& p, Span items) { Extremes<Order::greater>(p, items); }
+inline void Minima(const Pooling& p, Span items) { Extremes<Order::less>(p, items); }
 
 }  // namespace half_pairs
 }  // namespace HWY_NAMESPACE
@@ -212,17 +212,9 @@ std::int64_t items(const Pooling& p) {
 
 Kernel half_pairs_kernel(Operation operation) {
   if (operation == Operation::max_forward) {
-    return {"half_pairs",
-            accepts,
-            items,
-            {nullptr, HWY_CHOOSE_AVX2(half_pairs::Maxima), HWY_CHOOSE_AVX2(half_pairs::Maxima),
-             HWY_CHOOSE_NEON(half_pairs::Maxima)}};
+    return {"half_pairs", accepts, items, FEATUREPOOL_TIERED_AVX2(half_pairs::Maxima)};
   }
-  return {"half_pairs",
-          accepts,
-          items,
-          {nullptr, HWY_CHOOSE_AVX2(half_pairs::Minima), HWY_CHOOSE_AVX2(half_pairs::Minima),
-           HWY_CHOOSE_NEON(half_pairs::Minima)}};
+  return {"half_pairs", accepts, items, FEATUREPOOL_TIERED_AVX2(half_pairs::Minima)};
 }
 
 }  // namespace featurepool

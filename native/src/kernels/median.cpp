@@ -655,22 +655,22 @@ void InterleavedTaps(const Pooling& p, Span items) {
   ChannelMedians<T>(p).Run(items);
 }
 
-// --- what the tables hold: plain functions ---
+// --- what the tables hold: inline functions ---
 
-void MedianTiles(const Pooling& p, Span items) {
+inline void MedianTiles(const Pooling& p, Span items) {
   with_dtype<float, double, std::uint8_t>(p.dtype,
                                           [&]<typename T>() { TileMedians<T>(p).Run(items); });
 }
-void MedianColumns(const Pooling& p, Span items) {
+inline void MedianColumns(const Pooling& p, Span items) {
   with_dtype<float, double, std::uint8_t>(p.dtype, [&]<typename T>() { Columns<T>(p, items); });
 }
-void MedianCounted(const Pooling& p, Span items) { Counted(p, items); }
-void MedianInterleavedTaps(const Pooling& p, Span items) {
+inline void MedianCounted(const Pooling& p, Span items) { Counted(p, items); }
+inline void MedianInterleavedTaps(const Pooling& p, Span items) {
   with_dtype<float, double, std::uint8_t>(p.dtype,
                                           [&]<typename T>() { InterleavedTaps<T>(p, items); });
 }
 
-void MedianTurned(const Pooling& p, Span items) {
+inline void MedianTurned(const Pooling& p, Span items) {
   with_dtype<float, double, std::uint8_t>(p.dtype, [&]<typename T>() {
     ForwardTurned<T>(p, items, [](const Pooling& turned) {
       InterleavedTaps<T>(turned, {0, InterleavedOutputItems(turned)});

@@ -180,8 +180,8 @@ void Run(const Pooling& p, Span items) {
   }
 }
 
-void Maxima(const Pooling& p, Span items) { Run<Order::greater>(p, items); }
-void Minima(const Pooling& p, Span items) { Run<Order::less>(p, items); }
+inline void Maxima(const Pooling& p, Span items) { Run<Order::greater>(p, items); }
+inline void Minima(const Pooling& p, Span items) { Run<Order::less>(p, items); }
 
 }  // namespace position_pairs
 }  // namespace HWY_NAMESPACE
@@ -210,17 +210,9 @@ std::int64_t items(const Pooling& p) { return PairRows(PlaneView(p), sizeof(floa
 
 Kernel position_pairs_kernel(Operation operation) {
   if (operation == Operation::max_forward) {
-    return {"position_pairs",
-            accepts,
-            items,
-            {nullptr, HWY_CHOOSE_AVX2(position_pairs::Maxima),
-             HWY_CHOOSE_AVX2(position_pairs::Maxima), HWY_CHOOSE_NEON(position_pairs::Maxima)}};
+    return {"position_pairs", accepts, items, FEATUREPOOL_TIERED_AVX2(position_pairs::Maxima)};
   }
-  return {"position_pairs",
-          accepts,
-          items,
-          {nullptr, HWY_CHOOSE_AVX2(position_pairs::Minima),
-           HWY_CHOOSE_AVX2(position_pairs::Minima), HWY_CHOOSE_NEON(position_pairs::Minima)}};
+  return {"position_pairs", accepts, items, FEATUREPOOL_TIERED_AVX2(position_pairs::Minima)};
 }
 
 }  // namespace featurepool

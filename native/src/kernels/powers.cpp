@@ -436,17 +436,17 @@ void RaisedTapsOf(const Pooling& p, Span items) {
   }
 }
 
-// --- what the tables hold: plain functions ---
+// --- what the tables hold: inline functions ---
 
-void InterleavedTaps(const Pooling& p, Span items) {
+inline void InterleavedTaps(const Pooling& p, Span items) {
   p.dtype == FPOOL_F64 ? RaisedTapsOf<double>(p, items) : RaisedTapsOf<float>(p, items);
 }
 
-void MapTerms(const Powers& p, Span items) { MapEither<Terms>(p, items); }
-void MapLogs(const Powers& p, Span items) { MapEither<Logs>(p, items); }
-void MapRoot(const Powers& p, Span items) { MapEither<Root>(p, items); }
-void MapWeights(const Powers& p, Span items) { MapEither<Weights>(p, items); }
-void MapGradient(const Powers& p, Span items) { MapEither<Gradient>(p, items); }
+inline void MapTerms(const Powers& p, Span items) { MapEither<Terms>(p, items); }
+inline void MapLogs(const Powers& p, Span items) { MapEither<Logs>(p, items); }
+inline void MapRoot(const Powers& p, Span items) { MapEither<Root>(p, items); }
+inline void MapWeights(const Powers& p, Span items) { MapEither<Weights>(p, items); }
+inline void MapGradient(const Powers& p, Span items) { MapEither<Gradient>(p, items); }
 
 }  // namespace powers
 }  // namespace HWY_NAMESPACE

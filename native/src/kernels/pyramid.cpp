@@ -194,7 +194,7 @@ void EachGroup(const Pyramid& p, Span items, const F& run) {
   }
 }
 
-void Forward(const Pyramid& p, Span items) {
+inline void Forward(const Pyramid& p, Span items) {
   if (p.average) {
     Levels<SumOf<float>, false> sums(p);
     EachGroup(p, items, [&](std::int64_t image, std::int64_t first, std::int64_t count) {
@@ -240,7 +240,7 @@ std::int64_t levels_items(const Pyramid& p) {
 
 std::span<const KernelOf<Pyramid>> pyramid_forward_kernels() {
   static const KernelOf<Pyramid> kernels[] = {
-      {"levels", accepts_levels, levels_items, FEATUREPOOL_TIERED(pyramid::Forward)}};
+      {"levels", accepts_levels, levels_items, FEATUREPOOL_TIERED_UP_TO_AVX2(pyramid::Forward)}};
   return kernels;
 }
 

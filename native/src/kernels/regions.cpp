@@ -549,10 +549,10 @@ void SumChannelsBackward(const RegionPooling& call, Span items) {
   }
 }
 
-// --- what the tables hold: plain functions ---
+// --- what the tables hold: inline functions ---
 
 #define FEATUREPOOL_REGION_KERNEL(NAME, FUNCTION)                                           \
-  void NAME(const RegionPooling& call, Span items) {                                        \
+  inline void NAME(const RegionPooling& call, Span items) {                                 \
     call.dtype == FPOOL_F32 ? FUNCTION<float>(call, items) : FUNCTION<double>(call, items); \
   }
 FEATUREPOOL_REGION_KERNEL(RunMaxBins, MaxBins)

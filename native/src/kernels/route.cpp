@@ -321,18 +321,18 @@ void ScatterOf(const Pooling& p, Span items) {
   }
 }
 
-// --- what the table holds: plain functions ---
+// --- what the table holds: inline functions ---
 
-void ExpandWindows(const Pooling& p, Span items) {
+inline void ExpandWindows(const Pooling& p, Span items) {
   FloatTypes::with(p, [&]<typename T>() { ExpandOf<T>(p, items); });
 }
-void SmallWindows(const Pooling& p, Span items) {
+inline void SmallWindows(const Pooling& p, Span items) {
   FloatTypes::with(p, [&]<typename T>() { SmallWindowsOf<T>(p, items); });
 }
-void GatherChannels(const Pooling& p, Span items) {
+inline void GatherChannels(const Pooling& p, Span items) {
   FloatTypes::with(p, [&]<typename T>() { GatherInterleavedOf<T>(p, items); });
 }
-void Scatter(const Pooling& p, Span items) {
+inline void Scatter(const Pooling& p, Span items) {
   FloatTypes::with(p, [&]<typename T>() { ScatterOf<T>(p, items); });
 }
 
@@ -383,13 +383,12 @@ std::int64_t scatter_items(const Pooling& p) { return ScatterPlan(p).items(); }
 
 std::span<const Kernel> route_backward_kernels() {
   static const Kernel kernels[] = {
-      {"expand", accepts_expand, ExpandItems,
-       FEATUREPOOL_TIERED_ABOVE_SSE4(routing::ExpandWindows)},
+      {"expand", accepts_expand, ExpandItems, FEATUREPOOL_TIERED_AVX2(routing::ExpandWindows)},
       {"small_windows", accepts_small_windows, RouteRowsItems,
        FEATUREPOOL_TIERED_ABOVE_SSE4(routing::SmallWindows)},
       {"gather_interleaved", accepts_gather_interleaved, InterleavedInputItems,
        FEATUREPOOL_TIERED(routing::GatherChannels)},
-      {"scatter", accepts_scatter, scatter_items, FEATUREPOOL_TIERED(routing::Scatter)},
+      {"scatter", accepts_scatter, scatter_items, FEATUREPOOL_TIERED_UP_TO_AVX2(routing::Scatter)},
   };
   return kernels;
 }

@@ -111,9 +111,9 @@ void Extremes(const Pooling& p, Span items) {
   });
 }
 
-void Maxima(const Pooling& p, Span items) { Extremes<Order::greater>(p, items); }
-void Minima(const Pooling& p, Span items) { Extremes<Order::less>(p, items); }
-void Averages(const Pooling& p, Span items) { Run<SumOf<float>>(p, items, Divide(p)); }
+inline void Maxima(const Pooling& p, Span items) { Extremes<Order::greater>(p, items); }
+inline void Minima(const Pooling& p, Span items) { Extremes<Order::less>(p, items); }
+inline void Averages(const Pooling& p, Span items) { Run<SumOf<float>>(p, items, Divide(p)); }
 
 }  // namespace slide_lanes
 }  // namespace HWY_NAMESPACE
@@ -174,11 +174,8 @@ Kernel slide_lanes_kernel(Operation operation) {
       return {"slide_lanes", accepts_extremes, slide_items,
               FEATUREPOOL_TIERED_ABOVE_SSE4(slide_lanes::Maxima)};
     case Operation::min_forward:
-      return {"slide_lanes",
-              accepts_extremes,
-              slide_items,
-              {nullptr, HWY_CHOOSE_AVX2(slide_lanes::Minima), HWY_CHOOSE_AVX2(slide_lanes::Minima),
-               HWY_CHOOSE_NEON(slide_lanes::Minima)}};
+      return {"slide_lanes", accepts_extremes, slide_items,
+              FEATUREPOOL_TIERED_AVX2(slide_lanes::Minima)};
     default:
       return {"slide_lanes", accepts_averages, slide_items,
               FEATUREPOOL_TIERED_ABOVE_SSE4(slide_lanes::Averages)};

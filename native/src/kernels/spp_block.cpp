@@ -365,7 +365,7 @@ inline SlidingAxis Along(const SppBlock& b, std::int64_t group, std::int64_t ext
 }
 
 /** All pools of f32 planes, or channels, one per lane: they are read once. */
-void Lanes(const SppBlock& b, Span items) {
+inline void Lanes(const SppBlock& b, Span items) {
   using R = MaxOf<float>;
   const bool planar = b.layout == Layout::planar;
   const std::int64_t plane = b.plane();
@@ -406,7 +406,7 @@ void Lanes(const SppBlock& b, Span items) {
   }
 }
 
-void Fused(const SppBlock& b, Span items) {
+inline void Fused(const SppBlock& b, Span items) {
   switch (b.dtype) {
     case FPOOL_F32:
       return Run<float, Plain<float>>(b, items);

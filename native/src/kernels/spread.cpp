@@ -422,24 +422,24 @@ void SpreadPlaneOf(const Pooling& p, Span items) {
   }
 }
 
-// --- what the table holds: plain functions ---
+// --- what the table holds: inline functions ---
 
-void SpreadApart(const Pooling& p, Span items) {
+inline void SpreadApart(const Pooling& p, Span items) {
   FloatTypes::with(p, [&]<typename T>() { SpreadApartOf<T>(p, items); });
 }
-void SpreadBlocks(const Pooling& p, Span items) {
+inline void SpreadBlocks(const Pooling& p, Span items) {
   FloatTypes::with(p, [&]<typename T>() { SpreadBlocksOf<T>(p, items); });
 }
-void SpreadRows(const Pooling& p, Span items) {
+inline void SpreadRows(const Pooling& p, Span items) {
   FloatTypes::with(p, [&]<typename T>() { SpreadRowsOf<T>(p, items); });
 }
-void SpreadBins(const Pooling& p, Span items) {
+inline void SpreadBins(const Pooling& p, Span items) {
   FloatTypes::with(p, [&]<typename T>() { SpreadBinsOf<T>(p, items); });
 }
-void SpreadPlane(const Pooling& p, Span items) {
+inline void SpreadPlane(const Pooling& p, Span items) {
   FloatTypes::with(p, [&]<typename T>() { SpreadPlaneOf<T>(p, items); });
 }
-void SpreadInterleaved(const Pooling& p, Span items) {
+inline void SpreadInterleaved(const Pooling& p, Span items) {
   FloatTypes::with(p, [&]<typename T>() { SpreadInterleavedOf<T>(p, items); });
 }
 
@@ -478,11 +478,11 @@ bool accepts_spread_interleaved(const Pooling& p) {
 std::span<const Kernel> avg_backward_kernels() {
   static const Kernel kernels[] = {
       {"spread_plane", accepts_spread_plane, PlaneItems,
-       FEATUREPOOL_TIERED(spreading::SpreadPlane)},
+       FEATUREPOOL_TIERED_UP_TO_AVX2(spreading::SpreadPlane)},
       {"spread_apart", accepts_spread_apart, ExpandItems,
-       FEATUREPOOL_TIERED_ABOVE_SSE4(spreading::SpreadApart)},
+       FEATUREPOOL_TIERED_AVX2(spreading::SpreadApart)},
       {"spread_blocks", accepts_spread_blocks, GatherItems,
-       FEATUREPOOL_TIERED_ABOVE_SSE4(spreading::SpreadBlocks)},
+       FEATUREPOOL_TIERED_AVX2(spreading::SpreadBlocks)},
       {"spread_rows", accepts_spread_rows, InputRowItems,
        FEATUREPOOL_TIERED_UP_TO_AVX2(spreading::SpreadRows)},
       {"spread_bins", accepts_spread_bins, InputRowItems,

@@ -539,32 +539,32 @@ void InterleavedGradient(const Pooling& p, Span items) {
   }
 }
 
-// --- what the tables hold: plain functions ---
+// --- what the tables hold: inline functions ---
 
-void StochasticPlanar(const Pooling& p, Span items) {
+inline void StochasticPlanar(const Pooling& p, Span items) {
   with_dtype<float, double>(p.dtype, [&]<typename T>() { Planar<T>(p, items); });
 }
-void StochasticInterleaved(const Pooling& p, Span items) {
+inline void StochasticInterleaved(const Pooling& p, Span items) {
   with_dtype<float, double>(p.dtype, [&]<typename T>() { Interleaved<T>(p, items); });
 }
-void StochasticTurned(const Pooling& p, Span items) {
+inline void StochasticTurned(const Pooling& p, Span items) {
   with_dtype<float, double>(p.dtype, [&]<typename T>() {
     ForwardTurned<T>(p, items, [](const Pooling& turned) {
       Interleaved<T>(turned, {0, InterleavedOutputItems(turned)});
     });
   });
 }
-void StochasticTurnedGradient(const Pooling& p, Span items) {
+inline void StochasticTurnedGradient(const Pooling& p, Span items) {
   with_dtype<float, double>(p.dtype, [&]<typename T>() {
     BackwardTurned<T>(p, items, [](const Pooling& turned) {
       InterleavedGradient<T>(turned, {0, ChannelBlocks(turned)});
     });
   });
 }
-void StochasticPlanarGradient(const Pooling& p, Span items) {
+inline void StochasticPlanarGradient(const Pooling& p, Span items) {
   with_dtype<float, double>(p.dtype, [&]<typename T>() { PlanarGradient<T>(p, items); });
 }
-void StochasticInterleavedGradient(const Pooling& p, Span items) {
+inline void StochasticInterleavedGradient(const Pooling& p, Span items) {
   with_dtype<float, double>(p.dtype, [&]<typename T>() { InterleavedGradient<T>(p, items); });
 }
 

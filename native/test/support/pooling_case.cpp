@@ -193,7 +193,8 @@ long double ulp(long double magnitude) {
   if (magnitude < static_cast<long double>(Limits::min())) {
     return static_cast<long double>(Limits::denorm_min());
   }
-  return std::exp2(std::floor(std::log2(magnitude)) - (Limits::digits - 1));
+  if (!std::isfinite(magnitude)) return magnitude;
+  return std::ldexp(1.0L, std::ilogb(magnitude) - (Limits::digits - 1));
 }
 
 /** Unit in the last place of a half type at a magnitude. */
@@ -202,7 +203,8 @@ long double place(long double magnitude) {
   constexpr int kDigits = std::is_same_v<T, Eigen::half> ? 10 : 7;
   constexpr long double kLeast = std::is_same_v<T, Eigen::half> ? 0x1p-24L : 0x1p-133L;
   if (magnitude == 0) return kLeast;
-  return std::max(kLeast, std::exp2(std::floor(std::log2(magnitude)) - kDigits));
+  if (!std::isfinite(magnitude)) return magnitude;
+  return std::max(kLeast, std::ldexp(1.0L, std::ilogb(magnitude) - kDigits));
 }
 
 template <typename T>
