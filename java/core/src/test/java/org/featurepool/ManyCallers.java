@@ -98,17 +98,19 @@ final class ManyCallers {
   private void run(int seconds, int platform, int virtual) throws Exception {
     try (Arena arena = Arena.ofShared()) {
       prepare(arena);
-      phase(3, 1, 0);
+      int warmUp = Math.min(3, seconds);
+      int rounds = Math.min(ROUNDS, seconds);
+      phase(warmUp, 1, 0);
       // Until the allocator has its arenas for all of them.
-      phase(Math.max(3, seconds / 3), platform, virtual);
+      phase(Math.max(warmUp, seconds / 3), platform, virtual);
       double single = 0;
       double singleByCpu = 0;
       double many = 0;
       double manyByCpu = 0;
       List<Long> residents = new ArrayList<>();
-      for (int i = 0; i < ROUNDS; i++) {
+      for (int i = 0; i < rounds; i++) {
         Rate alone = phase(Math.max(1, seconds / 15), 1, 0);
-        Rate together = phase(Math.max(1, seconds / ROUNDS), platform, virtual);
+        Rate together = phase(seconds / rounds, platform, virtual);
         single = Math.max(single, alone.perSecond);
         singleByCpu = Math.max(singleByCpu, alone.perCpuSecond);
         many = Math.max(many, together.perSecond);

@@ -52,7 +52,7 @@ class ManyCallersTest {
   void shareTheWorkers() throws Exception {
     Map<String, Double> measured =
         measured(
-            2, 16, 100, Map.of("FEATUREPOOL_THREADS", "3", "FEATUREPOOL_LEAST_SHARED_BYTES", "1"));
+            1, 16, 100, Map.of("FEATUREPOOL_THREADS", "3", "FEATUREPOOL_LEAST_SHARED_BYTES", "1"));
     assertEquals(2, measured.get("workers"), measured::toString);
     assertTrue(measured.get("worker-seconds") > 0, measured::toString);
     assertTrue(measured.get("idle-load") < 0.05, measured::toString);

@@ -54,9 +54,16 @@ record Taps(int width, int[][] rows, int[][] columns) {
 
   /** Positions of the taps of an output in the plane, row-major. */
   int[] of(int output) {
-    return IntStream.of(rows[output / columns.length])
-        .flatMap(y -> IntStream.of(columns[output % columns.length]).map(x -> y * width + x))
-        .toArray();
+    int[] down = rows[output / columns.length];
+    int[] across = columns[output % columns.length];
+    int[] positions = new int[down.length * across.length];
+    int i = 0;
+    for (int y : down) {
+      for (int x : across) {
+        positions[i++] = y * width + x;
+      }
+    }
+    return positions;
   }
 
   /** What {@code rule} makes of a plane. */
