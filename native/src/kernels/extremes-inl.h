@@ -583,7 +583,7 @@ std::vector<Kernel> kernels() {
     kernels.push_back({"sliding", accepts_sliding<X>, sliding_items<X>,
                        FEATUREPOOL_TIERED_BY_TYPE(FEATUREPOOL_NOT_SSE4, extremes::Sliding<X>)});
     if constexpr (X::kSelects == Order::greater) {
-      kernels.push_back({"narrow_blocks", accepts_narrow_blocks<X>, block_items<X>,
+      kernels.push_back({"blocks", accepts_narrow_blocks<X>, block_items<X>,
                          FEATUREPOOL_TIERED_AVX2(extremes::Blocks<X>)});
     }
     kernels.push_back({"blocks", accepts_blocks<X>, block_items<X>,
