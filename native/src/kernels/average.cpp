@@ -450,10 +450,11 @@ std::span<const Kernel> avg_forward_kernels() {
       {"channel_windows", accepts_channel_windows, ChannelItems,
        FEATUREPOOL_TIERED_ABOVE_SSE4(average_pooling::ChannelWindows)},
       bands_kernel(Operation::avg_forward),
+      byte_bands_kernel(),
       byte_boxes_kernel(),
       {"sliding", accepts_sliding, SlidingItems<SumOf<float>>,
        FEATUREPOOL_TIERED_AVX2(average_pooling::Sliding)},
-      // Bytes alone are faster with AVX-512 (64x112x112 k3 s2: 186 -> 132 us).
+      // Planar averages of bytes alone are faster with AVX-512 (64x112x112 k3 s2: 186 -> 132 us).
       {"blocks", accepts_blocks<float>, BlockItems<SumOf<float>>,
        FEATUREPOOL_TIERED_AVX2(average_pooling::FloatBlocks)},
       {"blocks", accepts_blocks<std::uint8_t>, BlockItems<SumOf<std::uint8_t>>,

@@ -211,13 +211,17 @@ void Extremes(const Pooling& p, Span items) {
 inline void Maxima(const Pooling& p, Span items) { Extremes<Order::greater>(p, items); }
 inline void Minima(const Pooling& p, Span items) { Extremes<Order::less>(p, items); }
 
-using SumTypes = ElementTypes<float, std::uint8_t, std::int8_t>;
+using Bytes = ElementTypes<std::uint8_t, std::int8_t>;
 
-inline void Averages(const Pooling& p, Span items) {
-  SumTypes::with(p, [&]<typename T>() {
-    StoreQuotients<T> finish(p);
-    ForwardBands<ShortSumOf<T>>(p, items, finish, NothingToRedo());
-  });
+template <typename T>
+void AveragesOf(const Pooling& p, Span items) {
+  StoreQuotients<T> finish(p);
+  ForwardBands<ShortSumOf<T>>(p, items, finish, NothingToRedo());
+}
+
+inline void Averages(const Pooling& p, Span items) { AveragesOf<float>(p, items); }
+inline void ByteAverages(const Pooling& p, Span items) {
+  Bytes::with(p, [&]<typename T>() { AveragesOf<T>(p, items); });
 }
 
 }  // namespace bands
@@ -244,14 +248,14 @@ bool accepts_extremes(const Pooling& p) {
 }
 
 bool accepts_averages(const Pooling& p) {
+  return p.dtype == FPOOL_F32 && HWY_NAMESPACE::BandsAccept(p, dtype_size(p.dtype), kLeastThree);
+}
+
+bool accepts_byte_averages(const Pooling& p) {
   const std::int64_t divisor = p.divisor.override_by;
-  const bool bytes = dtype_size(p.dtype) == 1;
-  if (bytes && divisor > 0 && (divisor < p.geometry.taps() || divisor > kMostByteDivisor)) {
-    return false;
-  }
-  return HWY_NAMESPACE::bands::SumTypes::has(p) &&
-         HWY_NAMESPACE::BandsAccept(p, bytes ? 2 : dtype_size(p.dtype),
-                                    bytes ? kLeastThreeByteSums : kLeastThree);
+  const bool exact = divisor <= 0 || (divisor >= p.geometry.taps() && divisor <= kMostByteDivisor);
+  return HWY_NAMESPACE::bands::Bytes::has(p) && exact &&
+         HWY_NAMESPACE::BandsAccept(p, 2, kLeastThreeByteSums);
 }
 
 }  // namespace
@@ -266,6 +270,11 @@ Kernel bands_kernel(Operation operation) {
     default:
       return {"bands", accepts_averages, BandItems, FEATUREPOOL_TIERED_AVX2(bands::Averages)};
   }
+}
+
+Kernel byte_bands_kernel() {
+  return {"bands", accepts_byte_averages, HWY_NAMESPACE::BandItems,
+          FEATUREPOOL_TIERED_ABOVE_SSE4(bands::ByteAverages)};
 }
 
 }  // namespace featurepool
