@@ -111,10 +111,19 @@ Composed netvlad(const Row& row, bool backward) {
   }
   const auto dx = input_of(row);
   const auto dp = std::make_shared<Parameters>(row);
-  const auto run = [x, y, p, dx, dp, call] {
-    require(fpool_netvlad_backward(
+  // The forward call keeps what the gradient needs.
+  const auto assignments =
+      std::make_shared<Data>(FPOOL_PLANAR, row.n, row.clusters, row.spatial[1], row.spatial[2]);
+  const auto residuals = std::make_shared<Data>(FPOOL_PLANAR, row.n, row.clusters * row.c, 1, 1);
+  require(fpool_netvlad_forward_with_intermediates(
+      x->tensor(), x->data(), p->weights.tensor(), p->weights.data(), p->biases.tensor(),
+      p->biases.data(), p->centroids.tensor(), p->centroids.data(), &call, y->tensor(), y->data(),
+      assignments->tensor(), assignments->data(), residuals->tensor(), residuals->data()));
+  const auto run = [x, y, p, dx, dp, call, assignments, residuals] {
+    require(fpool_netvlad_backward_with_intermediates(
         y->tensor(), y->data(), x->tensor(), x->data(), p->weights.tensor(), p->weights.data(),
         p->biases.tensor(), p->biases.data(), p->centroids.tensor(), p->centroids.data(), &call,
+        assignments->tensor(), assignments->data(), residuals->tensor(), residuals->data(),
         dx->tensor(), dx->data(), dp->weights.tensor(), dp->weights.data(), dp->biases.tensor(),
         dp->biases.data(), dp->centroids.tensor(), dp->centroids.data()));
   };

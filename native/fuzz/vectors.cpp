@@ -139,7 +139,23 @@ void netvlad(Source& source) {
   }
   Array output =
       source.array(Source::tensor(x, x.dtype, {x.extents[0], small(v.clusters) * channels, 1, 1}));
-  if (source.choice(2) == 0) {
+  const bool forward = source.choice(2) == 0;
+  const bool kept = source.choice(2) == 0;
+  fpool_tensor scores =
+      Source::tensor(x, x.dtype, {x.extents[0], all, small(x.extents[2]), small(x.extents[3])});
+  scores.layout = FPOOL_PLANAR;
+  Array assignments = kept ? source.array(scores) : Source::absent();
+  Array residuals = kept ? source.array(output.descriptor) : Source::absent();
+  if (forward && kept) {
+    source.check({&output, &assignments, &residuals}, Near::kAnywhere, [&] {
+      return fpool_netvlad_forward_with_intermediates(
+          input.tensor(), input.data(), weights.tensor(), weights.data(), biases.tensor(),
+          biases.data(), centroids.tensor(), centroids.data(), &v, output.tensor(), output.data(),
+          assignments.tensor(), assignments.data(), residuals.tensor(), residuals.data());
+    });
+    return;
+  }
+  if (forward) {
     source.check({&output}, Near::kAnywhere, [&] {
       return fpool_netvlad_forward(input.tensor(), input.data(), weights.tensor(), weights.data(),
                                    biases.tensor(), biases.data(), centroids.tensor(),
@@ -152,6 +168,14 @@ void netvlad(Source& source) {
   Array dbiases = source.array(biases.descriptor);
   Array dcentroids = source.array(centroids.descriptor);
   source.check({&dx, &dweights, &dbiases, &dcentroids}, Near::kAnywhere, [&] {
+    if (kept) {
+      return fpool_netvlad_backward_with_intermediates(
+          output.tensor(), output.data(), input.tensor(), input.data(), weights.tensor(),
+          weights.data(), biases.tensor(), biases.data(), centroids.tensor(), centroids.data(), &v,
+          assignments.tensor(), assignments.data(), residuals.tensor(), residuals.data(),
+          dx.tensor(), dx.data(), dweights.tensor(), dweights.data(), dbiases.tensor(),
+          dbiases.data(), dcentroids.tensor(), dcentroids.data());
+    }
     return fpool_netvlad_backward(output.tensor(), output.data(), input.tensor(), input.data(),
                                   weights.tensor(), weights.data(), biases.tensor(), biases.data(),
                                   centroids.tensor(), centroids.data(), &v, dx.tensor(), dx.data(),

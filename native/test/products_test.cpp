@@ -409,9 +409,16 @@ Values row(const Values& matrix, std::int64_t index, std::int64_t columns) {
   return {begin, begin + columns};
 }
 
+struct NetVladResult {
+  Values y;
+  Values assignments;
+  Values residuals;
+};
+
 /** The paper's formulas, descriptor by descriptor. */
-Values netvlad(const NetVladCase& c, const NetVladValues& v) {
-  Values result;
+NetVladResult steps_of_netvlad(const NetVladCase& c, const NetVladValues& v) {
+  NetVladResult result;
+  result.assignments.resize(static_cast<std::size_t>(c.n * c.terms() * c.length()));
   for (std::int64_t image = 0; image < c.n; ++image) {
     std::vector<Values> residuals(static_cast<std::size_t>(c.clusters),
                                   Values(static_cast<std::size_t>(c.d)));
@@ -420,6 +427,7 @@ Values netvlad(const NetVladCase& c, const NetVladValues& v) {
       for (std::int64_t d = 0; d < c.d; ++d) {
         x.push_back(v.x[static_cast<std::size_t>((image * c.d + d) * c.length() + l)]);
       }
+      const double norm = std::sqrt(dot(x, x));
       if (c.normalize) normalize(x);
       Values a;
       for (std::int64_t t = 0; t < c.terms(); ++t) {
@@ -436,6 +444,10 @@ Values netvlad(const NetVladCase& c, const NetVladValues& v) {
         for (double& value : a) sum += value = std::exp(value - largest);
         for (double& value : a) value /= sum;
       }
+      for (std::int64_t t = 0; t < c.terms(); ++t) {
+        result.assignments[static_cast<std::size_t>((image * c.terms() + t) * c.length() + l)] =
+            a[static_cast<std::size_t>(t)] / (c.normalize ? norm : 1);
+      }
       for (std::int64_t k = 0; k < c.clusters; ++k) {
         const Values centroid = row(v.centroids, k, c.d);
         for (std::size_t d = 0; d < x.size(); ++d) {
@@ -446,20 +458,26 @@ Values netvlad(const NetVladCase& c, const NetVladValues& v) {
     }
     Values flat;
     for (Values& residual : residuals) {
+      result.residuals.insert(result.residuals.end(), residual.begin(), residual.end());
       normalize(residual);
       flat.insert(flat.end(), residual.begin(), residual.end());
     }
     normalize(flat);
-    result.insert(result.end(), flat.begin(), flat.end());
+    result.y.insert(result.y.end(), flat.begin(), flat.end());
   }
   return result;
 }
 
+Values netvlad(const NetVladCase& c, const NetVladValues& v) { return steps_of_netvlad(c, v).y; }
+
 struct NetVladRun {
   Values y;
+  Values assignments;
+  Values residuals;
   NetVladValues gradients;
 };
 
+/** Both directions, with and without intermediates, which must agree. */
 NetVladRun run(const NetVladCase& c, const NetVladValues& v, const Values& dy) {
   const auto matrix = [&](std::int64_t rows, std::int64_t columns) {
     return Operand(c.dtype, FPOOL_PLANAR, rows, columns, 1, 1, c.edge);
@@ -487,10 +505,44 @@ NetVladRun run(const NetVladCase& c, const NetVladValues& v, const Values& dy) {
                                    dx.data, &dweights.tensor, dweights.data, &dbiases.tensor,
                                    dbiases.data, &dcentroids.tensor, dcentroids.data))
       << fpool_last_error();
-  for (const Operand* output : {&y, &dx, &dweights, &dbiases, &dcentroids}) {
+  const NetVladValues gradients{dx.values(), dweights.values(), dbiases.values(),
+                                dcentroids.values()};
+  const Values alone = y.values();
+  const Operand assignments(c.dtype, FPOOL_PLANAR, c.n, c.terms(), c.h, c.w, c.edge);
+  const Operand residuals = matrix(c.n, c.outputs());
+  EXPECT_EQ(FPOOL_OK,
+            fpool_netvlad_forward_with_intermediates(
+                &x.tensor, x.data, &weights.tensor, weights.data, &biases.tensor, biases.data,
+                &centroids.tensor, centroids.data, &parameters, &y.tensor, y.data,
+                &assignments.tensor, assignments.data, &residuals.tensor, residuals.data))
+      << fpool_last_error();
+  EXPECT_EQ(alone, y.values());
+  const Values kept_assignments = assignments.values();
+  const Values kept_residuals = residuals.values();
+  EXPECT_EQ(FPOOL_OK,
+            fpool_netvlad_backward_with_intermediates(
+                &gradient.tensor, gradient.data, &x.tensor, x.data, &weights.tensor, weights.data,
+                &biases.tensor, biases.data, &centroids.tensor, centroids.data, &parameters,
+                &assignments.tensor, assignments.data, &residuals.tensor, residuals.data,
+                &dx.tensor, dx.data, &dweights.tensor, dweights.data, &dbiases.tensor, dbiases.data,
+                &dcentroids.tensor, dcentroids.data))
+      << fpool_last_error();
+  EXPECT_EQ(gradients.x, dx.values());
+  EXPECT_EQ(gradients.weights, dweights.values());
+  EXPECT_EQ(gradients.biases, dbiases.values());
+  if (c.normalize) {  // the sums of assignments are taken after the scales, not before
+    EXPECT_LT(deviation(gradients.centroids, dcentroids.values()),
+              c.dtype == FPOOL_F32 ? 1e-5 : 1e-13);
+  } else {
+    EXPECT_EQ(gradients.centroids, dcentroids.values());
+  }
+  EXPECT_EQ(kept_assignments, assignments.values());
+  EXPECT_EQ(kept_residuals, residuals.values());
+  for (const Operand* output :
+       {&y, &dx, &dweights, &dbiases, &dcentroids, &assignments, &residuals}) {
     EXPECT_TRUE(output->intact());
   }
-  return {y.values(), {dx.values(), dweights.values(), dbiases.values(), dcentroids.values()}};
+  return {alone, kept_assignments, kept_residuals, gradients};
 }
 
 NetVladValues values_of(const NetVladCase& c, Random& random) {
@@ -518,7 +570,11 @@ TEST(NetVlad, EveryKernelComputesTheFormulaAndItsSlope) {
       const NetVladValues v = values_of(c, random);
       const Values dy = random_values(random, c.n * c.outputs());
       const NetVladRun actual = run(c, v, dy);
-      EXPECT_LT(deviation(netvlad(c, v), actual.y), c.dtype == FPOOL_F32 ? 2e-4 : 1e-12);
+      const NetVladResult expected = steps_of_netvlad(c, v);
+      const double rounding = c.dtype == FPOOL_F32 ? 2e-4 : 1e-12;
+      EXPECT_LT(deviation(expected.y, actual.y), rounding);
+      EXPECT_LT(deviation(expected.assignments, actual.assignments), rounding);
+      EXPECT_LT(deviation(expected.residuals, actual.residuals), rounding);
       const double bound = c.dtype == FPOOL_F32 ? 2e-3 : 1e-6;
       const auto slope = [&](Values NetVladValues::*member) {
         return differences(

@@ -920,6 +920,23 @@ FPOOL_API fpool_status fpool_netvlad_forward(const fpool_tensor* x, const void* 
                                              const fpool_tensor* y, void* y_data);
 
 /**
+ * fpool_netvlad_forward() that also keeps what fpool_netvlad_backward_with_intermediates() would
+ * otherwise compute again, two of its six matrix products. Its output is the same, bit for bit.
+ *
+ * @param[out] assignments,assignments_data a_k(i), N x (K+G) x H x W, FPOOL_PLANAR, of the type of
+ *                                          x; with normalised descriptors divided by
+ *                                          `max(|x_i|, 1e-12)`: what x_i counts for in V_k
+ * @param[out] residuals,residuals_data     V before the normalisations, N x (K D)
+ */
+FPOOL_API fpool_status fpool_netvlad_forward_with_intermediates(
+    const fpool_tensor* x, const void* x_data, const fpool_tensor* weights,
+    const void* weights_data, const fpool_tensor* biases, const void* biases_data,
+    const fpool_tensor* centroids, const void* centroids_data, const fpool_netvlad* netvlad,
+    const fpool_tensor* y, void* y_data,  //
+    const fpool_tensor* assignments, void* assignments_data, const fpool_tensor* residuals,
+    void* residuals_data);
+
+/**
  * Gradients of NetVLAD, through the assignment and all normalisations. A cluster whose residual,
  * and a normalised descriptor whose norm, is less than 1e-12 has the gradient 0. Of a hard
  * assignment, weights and biases have the gradient 0: it varies with x and c only.
@@ -942,6 +959,23 @@ FPOOL_API fpool_status fpool_netvlad_backward(
     const fpool_netvlad* netvlad, const fpool_tensor* dx, void* dx_data,
     const fpool_tensor* dweights, void* dweights_data, const fpool_tensor* dbiases,
     void* dbiases_data, const fpool_tensor* dcentroids, void* dcentroids_data);
+
+/**
+ * fpool_netvlad_backward() with what the forward call of the same operands kept. The biases are not
+ * read again, only checked.
+ *
+ * @param[in] assignments,assignments_data as fpool_netvlad_forward_with_intermediates() left them
+ * @param[in] residuals,residuals_data     likewise
+ */
+FPOOL_API fpool_status fpool_netvlad_backward_with_intermediates(
+    const fpool_tensor* dy, const void* dy_data, const fpool_tensor* x, const void* x_data,
+    const fpool_tensor* weights, const void* weights_data, const fpool_tensor* biases,
+    const void* biases_data, const fpool_tensor* centroids, const void* centroids_data,
+    const fpool_netvlad* netvlad, const fpool_tensor* assignments, const void* assignments_data,
+    const fpool_tensor* residuals, const void* residuals_data,  //
+    const fpool_tensor* dx, void* dx_data, const fpool_tensor* dweights, void* dweights_data,
+    const fpool_tensor* dbiases, void* dbiases_data, const fpool_tensor* dcentroids,
+    void* dcentroids_data);
 
 /**
  * Initial parameters of NetVLAD from sample descriptors: centroids by k-means++ and 10 of Lloyd's

@@ -195,8 +195,9 @@ void check_parameters(const NetVlad& call, const Buffer& x, std::span<const Buff
 /** Working memory of the steps of a group of images. */
 class NetVladMemory {
  public:
+  /** Of a forward call that keeps its assignments, `call.assignments` is where to. */
   NetVladMemory(const NetVlad& call, bool backward)
-      : assignments_(call.terms * call.length),
+      : assignments_(call.assignments == nullptr ? call.terms * call.length : 0),
         scales_(call.normalize_descriptors ? call.length : 0),
         sums_(call.blocks() * call.terms),
         residuals_(backward ? call.clusters * call.channels : 0),
@@ -217,7 +218,11 @@ class NetVladMemory {
     group.x = image_data(call.x, first, image, call.dtype);
     group.dx = image_data(call.dx, first, image, call.dtype);
     group.dy = image_data(call.dy, first, output, call.dtype);
+    group.y = image_data(call.y, first, output, call.dtype);
     group.residuals = image_data(call.residuals, first, output, call.dtype);
+    group.kept_residuals = image_data(call.kept_residuals, first, output, call.dtype);
+    const std::int64_t scores = call.terms * call.length;
+    group.kept_assignments = image_data(call.kept_assignments, first, scores, call.dtype);
     group.accumulate = first > 0;
     std::byte* next = memory_.get();
     const auto take = [&](std::int64_t elements) {
@@ -225,7 +230,9 @@ class NetVladMemory {
       next += elements * count * dtype_size(call.dtype);
       return elements == 0 ? nullptr : own;
     };
-    group.assignments = take(assignments_);
+    group.assignments = call.assignments == nullptr
+                            ? take(assignments_)
+                            : image_data(call.assignments, first, scores, call.dtype);
     group.scales = take(scales_);
     group.sums = take(sums_);
     if (backward_) {
@@ -250,6 +257,132 @@ class NetVladMemory {
   std::int64_t group_;
   Line<std::byte> memory_;
 };
+
+/** The operands of a call that both directions have. */
+struct NetVladInputs {
+  Buffer x;
+  std::array<Buffer, 3> parameters;
+  const fpool_netvlad* netvlad;
+
+  /** Checks them. */
+  NetVlad call() const {
+    NetVlad call = make_netvlad(x, netvlad);
+    check_parameters(call, x, parameters);
+    call.weights = parameters[0].data;
+    call.biases = parameters[1].data;
+    call.centroids = parameters[2].data;
+    return call;
+  }
+};
+
+/** Checks a tensor of residuals: the output of a call, or what it is made of. */
+void check_residuals(const NetVlad& call, const Buffer& x, const Buffer& residuals) {
+  check_matrix(residuals, *x.tensor, call.batch,
+               checked_product(call.clusters, call.channels, residuals.name), kResidualsOf);
+}
+
+/** What a forward call keeps for the gradient. */
+struct NetVladIntermediates {
+  Buffer assignments;
+  Buffer residuals;
+
+  void check(const NetVlad& call, const Buffer& x) const {
+    check_buffer(assignments);
+    check_dtype(assignments, {call.dtype});
+    fpool_tensor expected = *x.tensor;
+    expected.layout = FPOOL_PLANAR;
+    const std::array<std::int64_t, 4> extents{expected.extents[0], call.terms, expected.extents[2],
+                                              expected.extents[3]};
+    check_shape(assignments, expected, extents.data(), "clusters and ghosts at the positions of x");
+    check_residuals(call, x, residuals);
+  }
+};
+
+/** Pools; `kept`, unless null, names the buffers of `assignments` and `residuals`. */
+void netvlad_forward(const NetVladInputs& inputs, const fpool_tensor* y, void* y_data,
+                     const NetVladIntermediates* kept, void* assignments, void* residuals) {
+  NetVlad call = inputs.call();
+  const Buffer output{"y", y, y_data};
+  check_residuals(call, inputs.x, output);
+  const auto& [weights, biases, centroids] = inputs.parameters;
+  check_outputs({&output, 1}, {inputs.x, weights, biases, centroids});
+  call.y = call.residuals = y_data;
+  if (kept != nullptr) {
+    kept->check(call, inputs.x);
+    const std::array<Buffer, 2> outputs{kept->assignments, kept->residuals};
+    check_outputs(outputs, {output, inputs.x, weights, biases, centroids});
+    call.assignments = assignments;
+    call.residuals = residuals;
+  }
+
+  NetVladMemory memory(call, false);
+  for (std::int64_t image = 0; image < call.batch; image += memory.group()) {
+    NetVlad part = memory.group_of(call, image, std::min(memory.group(), call.batch - image));
+    run_steps(part, {Operation::netvlad_assign, Operation::netvlad_aggregate,
+                     Operation::netvlad_normalize});
+  }
+}
+
+/** Where the gradients of a call go. */
+struct NetVladGradients {
+  struct Output {
+    const fpool_tensor* tensor;
+    void* data;
+  };
+  Output x;
+  Output weights;
+  Output biases;
+  Output centroids;
+
+  std::array<Buffer, 4> buffers() const {
+    return {Buffer{"dx", x.tensor, x.data}, Buffer{"dweights", weights.tensor, weights.data},
+            Buffer{"dbiases", biases.tensor, biases.data},
+            Buffer{"dcentroids", centroids.tensor, centroids.data}};
+  }
+
+  void enter(NetVlad& call) const {
+    call.dx = x.data;
+    call.dweights = weights.data;
+    call.dbiases = biases.data;
+    call.dcentroids = centroids.data;
+  }
+};
+
+/** The gradients of a call, with what its forward call kept or, if null, without. */
+void netvlad_backward(const NetVladInputs& inputs, const Buffer& dy,
+                      const NetVladIntermediates* kept, const NetVladGradients& gradients) {
+  NetVlad call = inputs.call();
+  check_residuals(call, inputs.x, dy);
+  const std::array<Buffer, 4> outputs = gradients.buffers();
+  check_buffer(outputs[0]);
+  check_dtype(outputs[0], {call.dtype});
+  check_shape(outputs[0], *inputs.x.tensor, inputs.x.tensor->extents, "those of x");
+  check_parameters(call, inputs.x, std::span(outputs).last<3>());
+  const auto& [weights, biases, centroids] = inputs.parameters;
+  check_outputs(outputs, {dy, inputs.x, weights, biases, centroids});
+  if (kept != nullptr) {
+    kept->check(call, inputs.x);
+    check_outputs(outputs, {kept->assignments, kept->residuals});
+    call.kept_assignments = kept->assignments.data;
+    call.kept_residuals = kept->residuals.data;
+  }
+  call.dy = dy.data;
+  gradients.enter(call);
+
+  NetVladMemory memory(call, true);
+  std::int64_t image = 0;
+  do {  // once for an empty batch too: its parameters have gradients of 0
+    NetVlad part = memory.group_of(call, image, std::min(memory.group(), call.batch - image));
+    if (kept != nullptr) {
+      run_steps(part, {Operation::netvlad_restore});
+    } else {
+      run_steps(part, {Operation::netvlad_assign, Operation::netvlad_aggregate});
+    }
+    run_steps(part, {Operation::netvlad_normalize_backward, Operation::netvlad_inputs_backward,
+                     Operation::netvlad_parameters_backward});
+    image += memory.group();
+  } while (image < call.batch);
+}
 
 }  // namespace
 
@@ -318,27 +451,30 @@ fpool_status fpool_netvlad_forward(const fpool_tensor* x, const void* x_data,
                                    const fpool_netvlad* netvlad, const fpool_tensor* y,
                                    void* y_data) {
   return guard([&] {
-    const Buffer input{"x", x, x_data};
-    const std::array<Buffer, 3> parameters{Buffer{"weights", weights, weights_data},
-                                           Buffer{"biases", biases, biases_data},
-                                           Buffer{"centroids", centroids, centroids_data}};
-    const Buffer output{"y", y, y_data};
-    NetVlad call = make_netvlad(input, netvlad);
-    check_parameters(call, input, parameters);
-    check_matrix(output, *x, call.batch, checked_product(call.clusters, call.channels, "y"),
-                 kResidualsOf);
-    check_outputs({&output, 1}, {input, parameters[0], parameters[1], parameters[2]});
-    call.weights = weights_data;
-    call.biases = biases_data;
-    call.centroids = centroids_data;
-    call.residuals = y_data;
+    netvlad_forward({{"x", x, x_data},
+                     {{{"weights", weights, weights_data},
+                       {"biases", biases, biases_data},
+                       {"centroids", centroids, centroids_data}}},
+                     netvlad},
+                    y, y_data, nullptr, nullptr, nullptr);
+  });
+}
 
-    NetVladMemory memory(call, false);
-    for (std::int64_t image = 0; image < call.batch; image += memory.group()) {
-      NetVlad part = memory.group_of(call, image, std::min(memory.group(), call.batch - image));
-      run_steps(part, {Operation::netvlad_assign, Operation::netvlad_aggregate,
-                       Operation::netvlad_normalize});
-    }
+fpool_status fpool_netvlad_forward_with_intermediates(
+    const fpool_tensor* x, const void* x_data, const fpool_tensor* weights,
+    const void* weights_data, const fpool_tensor* biases, const void* biases_data,
+    const fpool_tensor* centroids, const void* centroids_data, const fpool_netvlad* netvlad,
+    const fpool_tensor* y, void* y_data, const fpool_tensor* assignments, void* assignments_data,
+    const fpool_tensor* residuals, void* residuals_data) {
+  return guard([&] {
+    const NetVladIntermediates kept{{"assignments", assignments, assignments_data},
+                                    {"residuals", residuals, residuals_data}};
+    netvlad_forward({{"x", x, x_data},
+                     {{{"weights", weights, weights_data},
+                       {"biases", biases, biases_data},
+                       {"centroids", centroids, centroids_data}}},
+                     netvlad},
+                    y, y_data, &kept, assignments_data, residuals_data);
   });
 }
 
@@ -350,42 +486,40 @@ fpool_status fpool_netvlad_backward(
     const fpool_tensor* dweights, void* dweights_data, const fpool_tensor* dbiases,
     void* dbiases_data, const fpool_tensor* dcentroids, void* dcentroids_data) {
   return guard([&] {
-    const Buffer input{"x", x, x_data};
-    const std::array<Buffer, 3> parameters{Buffer{"weights", weights, weights_data},
-                                           Buffer{"biases", biases, biases_data},
-                                           Buffer{"centroids", centroids, centroids_data}};
-    const Buffer gradient{"dy", dy, dy_data};
-    const std::array<Buffer, 4> outputs{Buffer{"dx", dx, dx_data},
-                                        Buffer{"dweights", dweights, dweights_data},
-                                        Buffer{"dbiases", dbiases, dbiases_data},
-                                        Buffer{"dcentroids", dcentroids, dcentroids_data}};
-    NetVlad call = make_netvlad(input, netvlad);
-    check_parameters(call, input, parameters);
-    check_matrix(gradient, *x, call.batch, checked_product(call.clusters, call.channels, "dy"),
-                 kResidualsOf);
-    check_buffer(outputs[0]);
-    check_dtype(outputs[0], {call.dtype});
-    check_shape(outputs[0], *x, x->extents, "those of x");
-    check_parameters(call, input, std::span(outputs).last<3>());
-    check_outputs(outputs, {gradient, input, parameters[0], parameters[1], parameters[2]});
-    call.weights = weights_data;
-    call.biases = biases_data;
-    call.centroids = centroids_data;
-    call.dy = dy_data;
-    call.dx = dx_data;
-    call.dweights = dweights_data;
-    call.dbiases = dbiases_data;
-    call.dcentroids = dcentroids_data;
+    netvlad_backward({{"x", x, x_data},
+                      {{{"weights", weights, weights_data},
+                        {"biases", biases, biases_data},
+                        {"centroids", centroids, centroids_data}}},
+                      netvlad},
+                     {"dy", dy, dy_data}, nullptr,
+                     {{dx, dx_data},
+                      {dweights, dweights_data},
+                      {dbiases, dbiases_data},
+                      {dcentroids, dcentroids_data}});
+  });
+}
 
-    NetVladMemory memory(call, true);
-    std::int64_t image = 0;
-    do {  // once for an empty batch too: its parameters have gradients of 0
-      NetVlad part = memory.group_of(call, image, std::min(memory.group(), call.batch - image));
-      run_steps(part, {Operation::netvlad_assign, Operation::netvlad_aggregate,
-                       Operation::netvlad_normalize_backward, Operation::netvlad_inputs_backward,
-                       Operation::netvlad_parameters_backward});
-      image += memory.group();
-    } while (image < call.batch);
+fpool_status fpool_netvlad_backward_with_intermediates(
+    const fpool_tensor* dy, const void* dy_data, const fpool_tensor* x, const void* x_data,
+    const fpool_tensor* weights, const void* weights_data, const fpool_tensor* biases,
+    const void* biases_data, const fpool_tensor* centroids, const void* centroids_data,
+    const fpool_netvlad* netvlad, const fpool_tensor* assignments, const void* assignments_data,
+    const fpool_tensor* residuals, const void* residuals_data, const fpool_tensor* dx,
+    void* dx_data, const fpool_tensor* dweights, void* dweights_data, const fpool_tensor* dbiases,
+    void* dbiases_data, const fpool_tensor* dcentroids, void* dcentroids_data) {
+  return guard([&] {
+    const NetVladIntermediates kept{{"assignments", assignments, assignments_data},
+                                    {"residuals", residuals, residuals_data}};
+    netvlad_backward({{"x", x, x_data},
+                      {{{"weights", weights, weights_data},
+                        {"biases", biases, biases_data},
+                        {"centroids", centroids, centroids_data}}},
+                      netvlad},
+                     {"dy", dy, dy_data}, &kept,
+                     {{dx, dx_data},
+                      {dweights, dweights_data},
+                      {dbiases, dbiases_data},
+                      {dcentroids, dcentroids_data}});
   });
 }
 

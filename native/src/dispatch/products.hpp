@@ -46,8 +46,9 @@ struct Bilinear {
 
 /**
  * One step of NetVLAD, checked and resolved. The steps of a forward call are netvlad_assign,
- * netvlad_aggregate and netvlad_normalize; of a backward call the first two,
- * netvlad_normalize_backward, netvlad_inputs_backward and netvlad_parameters_backward.
+ * netvlad_aggregate and netvlad_normalize; of a backward call the first two, or netvlad_restore
+ * where the forward call kept what they made, netvlad_normalize_backward, netvlad_inputs_backward
+ * and netvlad_parameters_backward.
  *
  * `terms` stands for the clusters and, behind them, the ghosts.
  */
@@ -66,6 +67,7 @@ struct NetVlad {
   const void* weights = nullptr;    ///< terms x channels, by rows
   const void* biases = nullptr;     ///< terms
   const void* centroids = nullptr;  ///< clusters x channels, by rows
+  void* y = nullptr;                ///< may be `residuals`
   const void* dy = nullptr;
   void* dx = nullptr;
   void* dweights = nullptr;
@@ -73,8 +75,12 @@ struct NetVlad {
   void* dcentroids = nullptr;
   /** Whether the gradients of the parameters add to those of the images before. */
   bool accumulate = false;
+  /** `assignments` and `residuals` as the forward call left them, for netvlad_restore. */
+  const void* kept_assignments = nullptr;
+  const void* kept_residuals = nullptr;
 
-  // Working memory, per image.
+  // Working memory, per image; of a forward call that keeps them, assignments and residuals are
+  // outputs.
 
   /**
    * terms x length, by rows: assignments times scales; from netvlad_inputs_backward on, the

@@ -464,6 +464,30 @@ T sum_of_blocks(const NetVlad& call, const void* sums, std::int64_t image, std::
   return sum;
 }
 
+/** What assign() and aggregate() leave, of what a forward call kept; in the same bits, but for the
+ * sums of normalised descriptors. */
+template <typename T>
+void restore(const NetVlad& call, std::int64_t item) {
+  const DescriptorBlock<T> block(call, item);
+  const std::int64_t n = block.span.size();
+  const auto kept = matrix_at<const T>(call.kept_assignments, block.image, call.terms, call.length)
+                        .columns_of(block.span);
+  Line<T> norms = Line<T>::Ones(n);
+  if (block.scales != nullptr) {
+    find_scales(block.x, block.scales);
+    norms = line(block.scales, n).inverse();
+  }
+  for (std::int64_t t = 0; t < call.terms; ++t) {
+    const auto assignments = line(&kept(t, 0), n);
+    line(&block.assignments(t, 0), n) = assignments;
+    block.sums[t] = (assignments * norms).sum();
+  }
+  if (block.span.begin > 0) return;
+  const std::int64_t size = call.clusters * call.channels;
+  line(static_cast<T*>(call.residuals) + block.image * size, size) =
+      line(static_cast<const T*>(call.kept_residuals) + block.image * size, size);
+}
+
 template <typename T>
 void aggregate(Packing<T>& packing, const NetVlad& call, std::int64_t item) {
   const std::int64_t blocks = blocks_of(call.channels, kChannelBlock);
@@ -526,15 +550,16 @@ template <typename T>
 void normalize_residuals(const NetVlad& call, std::int64_t image) {
   refine_residuals<T>(call, image);
   const auto residuals = matrix_at<T>(call.residuals, image, call.clusters, call.channels);
+  const auto y = matrix_at<T>(call.y, image, call.clusters, call.channels);
   double squares = 0;
   for (std::int64_t k = 0; k < call.clusters; ++k) {
-    auto row = line(&residuals(k, 0), call.channels);
-    const double norm = std::sqrt(squared_norm(row.data(), call.channels));
-    row *= static_cast<T>(1 / at_least(norm, kLeastNorm));
-    squares += squared_norm(row.data(), call.channels);
+    const auto residual = line(&residuals(k, 0), call.channels);
+    const double norm = std::sqrt(squared_norm(residual.data(), call.channels));
+    line(&y(k, 0), call.channels) = residual * static_cast<T>(1 / at_least(norm, kLeastNorm));
+    squares += squared_norm(&y(k, 0), call.channels);
   }
   const T scale = static_cast<T>(1 / at_least(std::sqrt(squares), kLeastNorm));
-  line(residuals.data, call.clusters * call.channels) *= scale;
+  line(y.data, call.clusters * call.channels) *= scale;
 }
 
 /**
@@ -701,6 +726,7 @@ FEATUREPOOL_STEP(bilinear_normalize_backward, Bilinear, normalize_product_backwa
 FEATUREPOOL_STEP(bilinear_inputs_backward, Bilinear, input_block<T>(packing, call, item))
 FEATUREPOOL_STEP(netvlad_assign, NetVlad, assign<T>(packing, call, item))
 FEATUREPOOL_STEP(netvlad_aggregate, NetVlad, aggregate<T>(packing, call, item))
+FEATUREPOOL_STEP(netvlad_restore, NetVlad, restore<T>(call, item))
 FEATUREPOOL_STEP(netvlad_normalize, NetVlad, normalize_residuals<T>(call, item))
 FEATUREPOOL_STEP(netvlad_normalize_backward, NetVlad, normalize_residuals_backward<T>(call, item))
 FEATUREPOOL_STEP(netvlad_inputs_backward, NetVlad, inputs_backward<T>(packing, call, item))

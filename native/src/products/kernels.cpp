@@ -34,6 +34,7 @@ namespace products {
   void bilinear_inputs_backward(const Bilinear&, Span);    \
   void netvlad_assign(const NetVlad&, Span);               \
   void netvlad_aggregate(const NetVlad&, Span);            \
+  void netvlad_restore(const NetVlad&, Span);              \
   void netvlad_normalize(const NetVlad&, Span);            \
   void netvlad_normalize_backward(const NetVlad&, Span);   \
   void netvlad_inputs_backward(const NetVlad&, Span);      \
@@ -65,6 +66,7 @@ FEATUREPOOL_DEFINE(bilinear_normalize_backward, Bilinear, images)
 FEATUREPOOL_DEFINE(bilinear_inputs_backward, Bilinear, input_blocks)
 FEATUREPOOL_DEFINE(netvlad_assign, NetVlad, descriptor_blocks)
 FEATUREPOOL_DEFINE(netvlad_aggregate, NetVlad, channel_blocks)
+FEATUREPOOL_DEFINE(netvlad_restore, NetVlad, descriptor_blocks)
 FEATUREPOOL_DEFINE(netvlad_normalize, NetVlad, images)
 FEATUREPOOL_DEFINE(netvlad_normalize_backward, NetVlad, images)
 FEATUREPOOL_DEFINE(netvlad_inputs_backward, NetVlad, descriptor_blocks)

@@ -25,6 +25,10 @@ double NetVlad::work() const {
   const bool normalizes = operation == Operation::netvlad_normalize ||
                           operation == Operation::netvlad_normalize_backward;
   if (normalizes) return images * residuals * static_cast<double>(dtype_size(dtype)) * 3;
+  if (operation == Operation::netvlad_restore) {
+    const double scores = static_cast<double>(terms) * static_cast<double>(length);
+    return images * (scores + residuals) * static_cast<double>(dtype_size(dtype)) * 2;
+  }
   return images * residuals * static_cast<double>(length) * kBytesPerProduct;
 }
 

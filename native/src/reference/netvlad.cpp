@@ -62,6 +62,18 @@ void assign_scores(bool hard, Values& scores) {
   for (double& score : scores) score /= sum;
 }
 
+/** Keeps what makes descriptor `l` one of length 1, where that is asked for. */
+template <typename T>
+void find_scale(const NetVlad& call, const Image<T>& image, std::int64_t l) {
+  if (image.scales == nullptr) return;
+  double squares = 0;
+  for (std::int64_t d = 0; d < call.channels; ++d) {
+    squares += static_cast<double>(image.x(d, l)) * image.x(d, l);
+  }
+  const double norm = std::sqrt(squares);
+  image.scales[l] = static_cast<T>(1 / (norm < kLeastNorm ? kLeastNorm : norm));
+}
+
 template <typename T>
 void assign(const NetVlad& call, std::int64_t index) {
   const Image<T> image(call, index);
@@ -69,14 +81,7 @@ void assign(const NetVlad& call, std::int64_t index) {
   std::fill_n(image.sums.data, call.blocks() * call.terms, T(0));
   Values scores(static_cast<std::size_t>(call.terms));
   for (std::int64_t l = 0; l < call.length; ++l) {
-    if (image.scales != nullptr) {
-      double squares = 0;
-      for (std::int64_t d = 0; d < call.channels; ++d) {
-        squares += static_cast<double>(image.x(d, l)) * image.x(d, l);
-      }
-      const double norm = std::sqrt(squares);
-      image.scales[l] = static_cast<T>(1 / (norm < kLeastNorm ? kLeastNorm : norm));
-    }
+    find_scale(call, image, l);
     for (std::int64_t t = 0; t < call.terms; ++t) {
       scores[static_cast<std::size_t>(t)] =
           product(image.weights, t, image.x, l) * image.scale(l) + biases[t];
@@ -88,6 +93,23 @@ void assign(const NetVlad& call, std::int64_t index) {
       image.sums(l / NetVlad::kBlock, t) += static_cast<T>(a);
     }
   }
+}
+
+template <typename T>
+void restore(const NetVlad& call, std::int64_t index) {
+  const Image<T> image(call, index);
+  const auto kept = matrix_at<const T>(call.kept_assignments, index, call.terms, call.length);
+  std::fill_n(image.sums.data, call.blocks() * call.terms, T(0));
+  for (std::int64_t l = 0; l < call.length; ++l) {
+    find_scale(call, image, l);
+    for (std::int64_t t = 0; t < call.terms; ++t) {
+      image.assignments(t, l) = kept(t, l);
+      image.sums(l / NetVlad::kBlock, t) += static_cast<T>(kept(t, l) / image.scale(l));
+    }
+  }
+  const std::int64_t size = call.clusters * call.channels;
+  std::copy_n(static_cast<const T*>(call.kept_residuals) + index * size, size,
+              image.residuals.data);
 }
 
 /** Sum over the blocks of what is kept per block and term. */
@@ -152,9 +174,8 @@ void normalize_residuals(const NetVlad& call, std::int64_t index) {
   const Image<T> image(call, index);
   Values values = intra_normalized(call, image);
   normalize(values.data(), call.clusters * call.channels);
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    image.residuals.data[i] = static_cast<T>(values[i]);
-  }
+  const auto y = matrix_at<T>(call.y, index, call.clusters, call.channels);
+  for (std::size_t i = 0; i < values.size(); ++i) y.data[i] = static_cast<T>(values[i]);
 }
 
 template <typename T>
@@ -274,6 +295,10 @@ void netvlad_assign(const NetVlad& call, Span images) {
 
 void netvlad_aggregate(const NetVlad& call, Span images) {
   for_each_image(call, images, [&]<typename T>(std::int64_t i) { aggregate<T>(call, i); });
+}
+
+void netvlad_restore(const NetVlad& call, Span images) {
+  for_each_image(call, images, [&]<typename T>(std::int64_t i) { restore<T>(call, i); });
 }
 
 void netvlad_normalize(const NetVlad& call, Span images) {

@@ -175,6 +175,65 @@ public final class NetVlad {
   }
 
   /**
+   * What a forward call makes on the way and its gradient needs: two of the six matrix products of
+   * {@link NetVlad#backward(Tensor, Tensor, Gradients)}. Memory of the call's type, N·((K+G)·H·W +
+   * K·D) elements.
+   *
+   * @param assignments a<sub>k</sub>(i), N × (K+G) × H × W, planar; with {@linkplain
+   *     NetVlad#withNormalizedDescriptors() normalised descriptors} divided by {@code max(‖x_i‖,
+   *     1e-12)}, which is what x<sub>i</sub> counts for in V<sub>k</sub>
+   * @param residuals V before the normalisations, N × K·D × 1 × 1, in either layout
+   */
+  public record Intermediates(Tensor assignments, Tensor residuals) {
+    /** Names the tensors. */
+    public Intermediates {
+      Objects.requireNonNull(assignments, "assignments");
+      Objects.requireNonNull(residuals, "residuals");
+    }
+
+    /**
+     * Makes room for the intermediates of calls.
+     *
+     * @param arena owner of the memory
+     * @param netVlad the operator
+     * @param input shape of the input, of rank 2
+     * @return two tensors of the type of the operator's parameters
+     * @throws IllegalArgumentException if the rank is another
+     */
+    public static Intermediates allocate(Arena arena, NetVlad netVlad, Shape input) {
+      Objects.requireNonNull(arena, "arena");
+      Parameters parameters = netVlad.parameters;
+      DType dtype = parameters.centroids.dtype();
+      Shape residuals = netVlad.outputShape(input);
+      if (input.spatialRank() != 2) {
+        throw new IllegalArgumentException("input is " + input + "; its rank must be 2");
+      }
+      Shape assignments =
+          Shape.nchw(
+              input.batch(),
+              parameters.weights.shape().batch(),
+              input.spatial(0),
+              input.spatial(1));
+      return new Intermediates(
+          Tensor.allocate(arena, dtype, assignments), Tensor.allocate(arena, dtype, residuals));
+    }
+  }
+
+  /**
+   * Output of a forward call and what its gradient needs.
+   *
+   * @param output N × K·D × 1 × 1
+   * @param intermediates what {@link NetVlad#backward(Tensor, Tensor, Intermediates, Arena)} takes
+   */
+  public record Result(Tensor output, Intermediates intermediates) {
+    /** Names the tensors. */
+    public Result {
+      Objects.requireNonNull(output, "output");
+      Objects.requireNonNull(intermediates, "intermediates");
+    }
+  }
+
+  /**
    * Makes the operator, with soft assignment of the descriptors as they are.
    *
    * @param parameters the parameters; the operator keeps the tensors, which may be changed between
@@ -272,6 +331,56 @@ public final class NetVlad {
   }
 
   /**
+   * Pools a tensor into a new one and keeps what the gradient needs.
+   *
+   * @param x input N × D × H × W, of the parameters' type
+   * @param arena owner of the memory of all results
+   * @return the output, that of {@link #forward(Tensor, Arena)} bit for bit, and the intermediates
+   * @throws IllegalArgumentException if the rank is another or the parameters do not fit the input
+   */
+  public Result forwardWithIntermediates(Tensor x, Arena arena) {
+    Objects.requireNonNull(x, "x");
+    Tensor out = Tensor.allocate(arena, x.dtype(), outputShape(x.shape()));
+    Intermediates intermediates = Intermediates.allocate(arena, this, x.shape());
+    forwardWithIntermediates(x, out, intermediates);
+    return new Result(out, intermediates);
+  }
+
+  /**
+   * Pools a tensor into an existing one and keeps what the gradient needs; allocates nothing on the
+   * Java heap.
+   *
+   * @param x input N × D × H × W, of the parameters' type
+   * @param out output as of {@link #forward(Tensor, Tensor)}; overwritten
+   * @param intermediates as {@link Intermediates#allocate} makes them; overwritten
+   * @throws IllegalArgumentException if the rank is another, the parameters do not fit the input,
+   *     or {@code out} or a tensor of {@code intermediates} has another type or shape, is read-only
+   *     or overlaps another operand
+   */
+  public void forwardWithIntermediates(Tensor x, Tensor out, Intermediates intermediates) {
+    Objects.requireNonNull(x, "x");
+    Objects.requireNonNull(out, "out");
+    Objects.requireNonNull(intermediates, "intermediates");
+    Status.check(
+        featurepool_h.fpool_netvlad_forward_with_intermediates(
+            x.descriptor(),
+            x.segment(),
+            parameters.weights.descriptor(),
+            parameters.weights.segment(),
+            parameters.biases.descriptor(),
+            parameters.biases.segment(),
+            parameters.centroids.descriptor(),
+            parameters.centroids.segment(),
+            descriptor,
+            out.descriptor(),
+            out.writable("out"),
+            intermediates.assignments.descriptor(),
+            intermediates.assignments.writable("assignments"),
+            intermediates.residuals.descriptor(),
+            intermediates.residuals.writable("residuals")));
+  }
+
+  /**
    * Computes the gradients of the input and the parameters into new tensors.
    *
    * @param gradient gradient of the output
@@ -284,14 +393,37 @@ public final class NetVlad {
    */
   public Gradients backward(Tensor gradient, Tensor x, Arena arena) {
     Objects.requireNonNull(x, "x");
-    Gradients gradients =
-        new Gradients(
-            Tensor.allocate(arena, x.dtype(), x.shape()),
-            like(parameters.weights, arena),
-            like(parameters.biases, arena),
-            like(parameters.centroids, arena));
+    Gradients gradients = allocateGradients(x, arena);
     backward(gradient, x, gradients);
     return gradients;
+  }
+
+  /**
+   * Computes the gradients of the input and the parameters into new tensors, from what the forward
+   * call kept: a third less work than {@link #backward(Tensor, Tensor, Arena)}.
+   *
+   * @param gradient gradient of the output
+   * @param x input of the forward call
+   * @param intermediates what {@link #forwardWithIntermediates(Tensor, Arena)} kept of that call;
+   *     others give gradients that are wrong
+   * @param arena owner of the memory of the gradients
+   * @return the gradients, as without intermediates
+   * @throws IllegalArgumentException if the parameters do not fit {@code x}, or {@code gradient} or
+   *     a tensor of {@code intermediates} has another type or shape than that of the forward call
+   */
+  public Gradients backward(Tensor gradient, Tensor x, Intermediates intermediates, Arena arena) {
+    Objects.requireNonNull(x, "x");
+    Gradients gradients = allocateGradients(x, arena);
+    backward(gradient, x, intermediates, gradients);
+    return gradients;
+  }
+
+  private Gradients allocateGradients(Tensor x, Arena arena) {
+    return new Gradients(
+        Tensor.allocate(arena, x.dtype(), x.shape()),
+        like(parameters.weights, arena),
+        like(parameters.biases, arena),
+        like(parameters.centroids, arena));
   }
 
   private static Tensor like(Tensor tensor, Arena arena) {
@@ -326,6 +458,51 @@ public final class NetVlad {
             parameters.centroids.descriptor(),
             parameters.centroids.segment(),
             descriptor,
+            gradients.input.descriptor(),
+            gradients.input.writable("inputGradient"),
+            gradients.weights.descriptor(),
+            gradients.weights.writable("weightsGradient"),
+            gradients.biases.descriptor(),
+            gradients.biases.writable("biasesGradient"),
+            gradients.centroids.descriptor(),
+            gradients.centroids.writable("centroidsGradient")));
+  }
+
+  /**
+   * Computes the gradients of the input and the parameters into existing tensors, from what the
+   * forward call kept; allocates nothing on the Java heap.
+   *
+   * @param gradient gradient of the output
+   * @param x input of the forward call
+   * @param intermediates what {@link #forwardWithIntermediates(Tensor, Tensor, Intermediates)} kept
+   *     of that call; others give gradients that are wrong
+   * @param gradients the gradients; overwritten
+   * @throws IllegalArgumentException as of {@link #backward(Tensor, Tensor, Gradients)}, or if a
+   *     tensor of {@code intermediates} has another type or shape than that of the forward call
+   */
+  public void backward(
+      Tensor gradient, Tensor x, Intermediates intermediates, Gradients gradients) {
+    Objects.requireNonNull(gradient, "gradient");
+    Objects.requireNonNull(x, "x");
+    Objects.requireNonNull(intermediates, "intermediates");
+    Objects.requireNonNull(gradients, "gradients");
+    Status.check(
+        featurepool_h.fpool_netvlad_backward_with_intermediates(
+            gradient.descriptor(),
+            gradient.segment(),
+            x.descriptor(),
+            x.segment(),
+            parameters.weights.descriptor(),
+            parameters.weights.segment(),
+            parameters.biases.descriptor(),
+            parameters.biases.segment(),
+            parameters.centroids.descriptor(),
+            parameters.centroids.segment(),
+            descriptor,
+            intermediates.assignments.descriptor(),
+            intermediates.assignments.segment(),
+            intermediates.residuals.descriptor(),
+            intermediates.residuals.segment(),
             gradients.input.descriptor(),
             gradients.input.writable("inputGradient"),
             gradients.weights.descriptor(),

@@ -26,7 +26,7 @@ final class Status {
   /** A parameter of the C ABI in a message: {@code y.extents}, {@code dy_data}. */
   private static final Pattern PARAMETER =
       Pattern.compile(
-          "\\b(x|y|dx|dy|mask|indices|samples|d?(?:a|b|weights|biases|centroids))"
+          "\\b(x|y|dx|dy|mask|indices|samples|assignments|residuals|d?(?:a|b|weights|biases|centroids))"
               + "(?:_data\\b|(?=\\.\\w))"
               + "|\\b(?<whole>images|sampling_ratio)(?=\\[| is )");
 

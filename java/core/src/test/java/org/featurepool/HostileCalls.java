@@ -535,6 +535,18 @@ final class HostileCalls {
         Tensor y = tensor(dtype, shapeOf(() -> vlad.outputShape(shape)));
         attempt(() -> vlad.forward(x, y), y);
         attempt(() -> vlad.backward(y, x, arena));
+        Shape scores = chance(20) ? shape : Shape.nchw(shape.batch(), terms, small(4), small(4));
+        NetVlad.Intermediates kept =
+            chance(2)
+                ? NetVlad.Intermediates.allocate(arena, vlad, shape)
+                : new NetVlad.Intermediates(tensor(dtype, scores), chance(20) ? x : y);
+        Tensor out = tensor(dtype, y.shape());
+        attempt(
+            () -> vlad.forwardWithIntermediates(x, out, kept),
+            out,
+            kept.assignments(),
+            kept.residuals());
+        attempt(() -> vlad.backward(y, x, kept, arena));
       }
       case 17 -> attempt(() -> NetVlad.initialize(x, small(3), random.nextLong(), arena));
       case 18 -> {

@@ -214,7 +214,125 @@ class NetVladTest {
           planar(gradients.centroids()),
           bound,
           what + ", gradient of c");
+
+      NetVlad.Result result = operator.forwardWithIntermediates(x, arena);
+      assertArrayEquals(planar(out), planar(result.output()), what);
+      NetVlad.Gradients same =
+          operator.backward(
+              tensor(arena, dtype, out.shape(), dy), x, result.intermediates(), arena);
+      assertArrayEquals(planar(gradients.input()), planar(same.input()), what);
+      assertArrayEquals(planar(gradients.weights()), planar(same.weights()), what);
+      assertArrayEquals(planar(gradients.biases()), planar(same.biases()), what);
+      assertClose(
+          planar(gradients.centroids()),
+          planar(same.centroids()),
+          exact ? 1e-14 : 1e-6,
+          what + ", gradient of c with intermediates");
     }
+  }
+
+  @Test
+  void intermediatesAreAssignmentsAndResiduals() {
+    Values values = Values.random(new SplittableRandom(8), 2, false, true);
+    NetVlad operator = values.operator(arena, DType.F64);
+    Tensor x = tensor(arena, DType.F64, input(Layout.INTERLEAVED), values.x);
+    NetVlad.Result result = operator.forwardWithIntermediates(x, arena);
+    Tensor assignments = result.intermediates().assignments();
+    Tensor residuals = result.intermediates().residuals();
+    assertEquals(Shape.nchw(BATCH, CLUSTERS + 2, HEIGHT, WIDTH), assignments.shape());
+    for (int n = 0; n < BATCH; n++) {
+      for (int h = 0; h < HEIGHT; h++) {
+        for (int w = 0; w < WIDTH; w++) {
+          double norm = 0;
+          for (int d = 0; d < CHANNELS; d++) {
+            norm += x.get(n, d, h, w) * x.get(n, d, h, w);
+          }
+          double sum = 0;
+          for (int t = 0; t < CLUSTERS + 2; t++) {
+            sum += assignments.get(n, t, h, w);
+          }
+          assertEquals(1 / Math.sqrt(norm), sum, 1e-12);
+        }
+      }
+      for (int k = 0; k < CLUSTERS; k++) {
+        // All residuals have the same length in the output.
+        double squares = 0;
+        for (int d = 0; d < CHANNELS; d++) {
+          squares += Math.pow(residuals.get(n, k * CHANNELS + d, 0, 0), 2);
+        }
+        for (int d = 0; d < CHANNELS; d++) {
+          assertEquals(
+              residuals.get(n, k * CHANNELS + d, 0, 0) / Math.sqrt(squares * CLUSTERS),
+              result.output().get(n, k * CHANNELS + d, 0, 0),
+              1e-12);
+        }
+      }
+    }
+  }
+
+  @Test
+  void otherIntermediatesAreRefusedByName() {
+    Values values = Values.random(new SplittableRandom(9), 1, false, false);
+    NetVlad operator = values.operator(arena, DType.F32);
+    Tensor x = tensor(arena, DType.F32, input(Layout.PLANAR), values.x);
+    Tensor out = Tensor.allocate(arena, DType.F32, operator.outputShape(x.shape()));
+    NetVlad.Intermediates made = NetVlad.Intermediates.allocate(arena, operator, x.shape());
+    Tensor a = made.assignments();
+    Tensor v = made.residuals();
+    Shape scores = a.shape();
+    Tensor withoutGhost =
+        Tensor.allocate(arena, DType.F32, Shape.nchw(BATCH, CLUSTERS, HEIGHT, WIDTH));
+    assertRefusedIntermediates(
+        operator, x, out, withoutGhost, v, "assignments.extents are 2x3x2x4", "2x4x2x4");
+    Tensor interleaved =
+        Tensor.allocate(
+            arena,
+            DType.F32,
+            Shape.nhwc(BATCH, scores.spatial(0), scores.spatial(1), scores.channels()));
+    assertRefusedIntermediates(operator, x, out, interleaved, v, "assignments.layout");
+    assertRefusedIntermediates(
+        operator, x, out, Tensor.allocate(arena, DType.F64, scores), v, "assignments.dtype is f64");
+    assertRefusedIntermediates(operator, x, out, a, x, "residuals.extents are 2x5x2x4");
+    assertRefused(
+        () -> operator.forwardWithIntermediates(x, out, new NetVlad.Intermediates(a, out)),
+        "residuals and out",
+        "overlap");
+    assertRefused(
+        () ->
+            operator.forwardWithIntermediates(x, out, new NetVlad.Intermediates(a.asReadOnly(), v)),
+        "assignments is read-only");
+    assertRefused(
+        () -> NetVlad.Intermediates.allocate(arena, operator, Shape.ncw(1, CHANNELS, 4)),
+        "input is 1x5x4",
+        "rank must be 2");
+    NetVlad.Parameters p = NetVlad.Parameters.allocate(arena, DType.F32, CLUSTERS, 1, CHANNELS);
+    Tensor dx = Tensor.allocate(arena, DType.F32, x.shape());
+    NetVlad.Gradients overlapping =
+        new NetVlad.Gradients(
+            dx,
+            p.weights(),
+            p.biases(),
+            Tensor.wrap(
+                v.segment().asSlice(0, CLUSTERS * CHANNELS * 4), DType.F32, p.centroids().shape()));
+    assertRefused(
+        () -> operator.backward(out, x, made, overlapping),
+        "centroidsGradient and residuals",
+        "overlap");
+    // Read-only ones are enough for the gradient, and nothing was written by what was refused.
+    operator.backward(out, x, new NetVlad.Intermediates(a.asReadOnly(), v.asReadOnly()), arena);
+    for (Tensor tensor : new Tensor[] {a, v, out}) {
+      for (double value : planar(tensor)) {
+        assertEquals(0, value);
+      }
+    }
+  }
+
+  /** In both directions. */
+  private void assertRefusedIntermediates(
+      NetVlad operator, Tensor x, Tensor out, Tensor a, Tensor v, String... inMessage) {
+    NetVlad.Intermediates kept = new NetVlad.Intermediates(a, v);
+    assertRefused(() -> operator.forwardWithIntermediates(x, out, kept), inMessage);
+    assertRefused(() -> operator.backward(out, x, kept, arena), inMessage);
   }
 
   @ParameterizedTest
@@ -283,9 +401,13 @@ class NetVladTest {
                 .withNormalizedDescriptors();
         Shape output = operator.outputShape(shape);
         long outputBytes = output.elementCount() * 4;
+        Shape scores = Shape.nchw(1, 3, 1, 20 - width);
+        long scoreBytes = scores.elementCount() * 4;
         try (GuardedMemory x = new GuardedMemory(bytes);
             GuardedMemory dx = new GuardedMemory(bytes);
-            GuardedMemory y = new GuardedMemory(outputBytes)) {
+            GuardedMemory y = new GuardedMemory(outputBytes);
+            GuardedMemory v = new GuardedMemory(outputBytes);
+            GuardedMemory a = new GuardedMemory(scoreBytes)) {
           for (boolean left : new boolean[] {true, false}) {
             Tensor in = Tensor.wrap(left ? x.left(bytes) : x.right(bytes), DType.F32, shape);
             Tensor out =
@@ -295,8 +417,16 @@ class NetVladTest {
             in.segment().fill((byte) 0x3d);
             operator.forward(in, out);
             NetVlad.Parameters p = NetVlad.Parameters.allocate(arena, DType.F32, 2, 1, width);
-            operator.backward(
-                out, in, new NetVlad.Gradients(gradient, p.weights(), p.biases(), p.centroids()));
+            NetVlad.Gradients gradients =
+                new NetVlad.Gradients(gradient, p.weights(), p.biases(), p.centroids());
+            operator.backward(out, in, gradients);
+            NetVlad.Intermediates kept =
+                new NetVlad.Intermediates(
+                    Tensor.wrap(left ? a.left(scoreBytes) : a.right(scoreBytes), DType.F32, scores),
+                    Tensor.wrap(
+                        left ? v.left(outputBytes) : v.right(outputBytes), DType.F32, output));
+            operator.forwardWithIntermediates(in, out, kept);
+            operator.backward(out, in, kept, gradients);
             assertEquals(Math.sqrt(0.5 / width), out.get(0, 0, 0, 0), 1e-6);
           }
         }

@@ -60,7 +60,10 @@ final class FeaturepoolAllocated implements Contender {
               values(own -> bilinear.backward(source, workload.features, own));
           case NETVLAD -> values(own -> vlad.forward(source, own));
           case NETVLAD_BACKWARD ->
-              values(own -> vlad.backward(source, workload.features, own).input());
+              values(
+                  own ->
+                      vlad.backward(source, workload.features, workload.intermediates, own)
+                          .input());
         };
       }
     };

@@ -85,7 +85,9 @@ final class FeaturepoolReused implements Contender {
                       arena, task.dtype(), product.clusters(), 0, product.input().channels());
               NetVlad.Gradients gradients =
                   new NetVlad.Gradients(out, like.weights(), like.biases(), like.centroids());
-              yield call(() -> vlad.backward(source, workload.features, gradients), out, null);
+              NetVlad.Intermediates kept = workload.intermediates;
+              yield call(
+                  () -> vlad.backward(source, workload.features, kept, gradients), out, null);
             }
           };
     };

@@ -67,8 +67,8 @@ public record Product(Kind kind, DType dtype, Shape input, int clusters) impleme
       case BILINEAR_BACKWARD -> square + features * channels;
       // Scores and residuals.
       case NETVLAD -> 2 * features * clusters;
-      // Both again, the gradients of assignments and weights, and two of the features.
-      case NETVLAD_BACKWARD -> 6 * features * clusters;
+      // The gradients of assignments and weights, and two of the features.
+      case NETVLAD_BACKWARD -> 4 * features * clusters;
     };
   }
 

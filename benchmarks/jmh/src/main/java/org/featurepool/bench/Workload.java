@@ -33,6 +33,12 @@ public final class Workload {
   public final NetVlad.Parameters parameters;
 
   /**
+   * What the forward call of a {@code NETVLAD_BACKWARD} keeps for the gradient, as libtorch's graph
+   * does; else null.
+   */
+  public final NetVlad.Intermediates intermediates;
+
+  /**
    * Draws the data of a task.
    *
    * @param arena owner of its memory
@@ -49,6 +55,10 @@ public final class Workload {
             : product != null ? source : null;
     mask = routes ? mask((Pooling) task, arena) : null;
     parameters = product != null && product.vlad() ? parameters(product, random, arena) : null;
+    intermediates =
+        parameters != null && product.backward()
+            ? NetVlad.of(parameters).forwardWithIntermediates(features, arena).intermediates()
+            : null;
   }
 
   private Mask mask(Pooling pooling, Arena arena) {

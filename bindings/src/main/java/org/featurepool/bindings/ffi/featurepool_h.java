@@ -3280,6 +3280,80 @@ public class featurepool_h extends featurepool_h$shared {
         }
     }
 
+    private static class fpool_netvlad_forward_with_intermediates {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_INT,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_netvlad_forward_with_intermediates");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * fpool_status fpool_netvlad_forward_with_intermediates(const fpool_tensor *x, const void *x_data, const fpool_tensor *weights, const void *weights_data, const fpool_tensor *biases, const void *biases_data, const fpool_tensor *centroids, const void *centroids_data, const fpool_netvlad *netvlad, const fpool_tensor *y, void *y_data, const fpool_tensor *assignments, void *assignments_data, const fpool_tensor *residuals, void *residuals_data)
+     * }
+     */
+    public static FunctionDescriptor fpool_netvlad_forward_with_intermediates$descriptor() {
+        return fpool_netvlad_forward_with_intermediates.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * fpool_status fpool_netvlad_forward_with_intermediates(const fpool_tensor *x, const void *x_data, const fpool_tensor *weights, const void *weights_data, const fpool_tensor *biases, const void *biases_data, const fpool_tensor *centroids, const void *centroids_data, const fpool_netvlad *netvlad, const fpool_tensor *y, void *y_data, const fpool_tensor *assignments, void *assignments_data, const fpool_tensor *residuals, void *residuals_data)
+     * }
+     */
+    public static MethodHandle fpool_netvlad_forward_with_intermediates$handle() {
+        return fpool_netvlad_forward_with_intermediates.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * fpool_status fpool_netvlad_forward_with_intermediates(const fpool_tensor *x, const void *x_data, const fpool_tensor *weights, const void *weights_data, const fpool_tensor *biases, const void *biases_data, const fpool_tensor *centroids, const void *centroids_data, const fpool_netvlad *netvlad, const fpool_tensor *y, void *y_data, const fpool_tensor *assignments, void *assignments_data, const fpool_tensor *residuals, void *residuals_data)
+     * }
+     */
+    public static MemorySegment fpool_netvlad_forward_with_intermediates$address() {
+        return fpool_netvlad_forward_with_intermediates.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * fpool_status fpool_netvlad_forward_with_intermediates(const fpool_tensor *x, const void *x_data, const fpool_tensor *weights, const void *weights_data, const fpool_tensor *biases, const void *biases_data, const fpool_tensor *centroids, const void *centroids_data, const fpool_netvlad *netvlad, const fpool_tensor *y, void *y_data, const fpool_tensor *assignments, void *assignments_data, const fpool_tensor *residuals, void *residuals_data)
+     * }
+     */
+    public static int fpool_netvlad_forward_with_intermediates(MemorySegment x, MemorySegment x_data, MemorySegment weights, MemorySegment weights_data, MemorySegment biases, MemorySegment biases_data, MemorySegment centroids, MemorySegment centroids_data, MemorySegment netvlad, MemorySegment y, MemorySegment y_data, MemorySegment assignments, MemorySegment assignments_data, MemorySegment residuals, MemorySegment residuals_data) {
+        var mh$ = fpool_netvlad_forward_with_intermediates.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_netvlad_forward_with_intermediates", x, x_data, weights, weights_data, biases, biases_data, centroids, centroids_data, netvlad, y, y_data, assignments, assignments_data, residuals, residuals_data);
+            }
+            return (int)mh$.invokeExact(x, x_data, weights, weights_data, biases, biases_data, centroids, centroids_data, netvlad, y, y_data, assignments, assignments_data, residuals, residuals_data);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
     private static class fpool_netvlad_backward {
         public static final FunctionDescriptor DESC = FunctionDescriptor.of(
             featurepool_h.C_INT,
@@ -3351,6 +3425,88 @@ public class featurepool_h extends featurepool_h$shared {
                 traceDowncall("fpool_netvlad_backward", dy, dy_data, x, x_data, weights, weights_data, biases, biases_data, centroids, centroids_data, netvlad, dx, dx_data, dweights, dweights_data, dbiases, dbiases_data, dcentroids, dcentroids_data);
             }
             return (int)mh$.invokeExact(dy, dy_data, x, x_data, weights, weights_data, biases, biases_data, centroids, centroids_data, netvlad, dx, dx_data, dweights, dweights_data, dbiases, dbiases_data, dcentroids, dcentroids_data);
+        } catch (Error | RuntimeException ex) {
+           throw ex;
+        } catch (Throwable ex$) {
+           throw new AssertionError("should not reach here", ex$);
+        }
+    }
+
+    private static class fpool_netvlad_backward_with_intermediates {
+        public static final FunctionDescriptor DESC = FunctionDescriptor.of(
+            featurepool_h.C_INT,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER,
+            featurepool_h.C_POINTER
+        );
+
+        public static final MemorySegment ADDR = SYMBOL_LOOKUP.findOrThrow("fpool_netvlad_backward_with_intermediates");
+
+        public static final MethodHandle HANDLE = Linker.nativeLinker().downcallHandle(ADDR, DESC);
+    }
+
+    /**
+     * Function descriptor for:
+     * {@snippet lang=c :
+     * fpool_status fpool_netvlad_backward_with_intermediates(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *x, const void *x_data, const fpool_tensor *weights, const void *weights_data, const fpool_tensor *biases, const void *biases_data, const fpool_tensor *centroids, const void *centroids_data, const fpool_netvlad *netvlad, const fpool_tensor *assignments, const void *assignments_data, const fpool_tensor *residuals, const void *residuals_data, const fpool_tensor *dx, void *dx_data, const fpool_tensor *dweights, void *dweights_data, const fpool_tensor *dbiases, void *dbiases_data, const fpool_tensor *dcentroids, void *dcentroids_data)
+     * }
+     */
+    public static FunctionDescriptor fpool_netvlad_backward_with_intermediates$descriptor() {
+        return fpool_netvlad_backward_with_intermediates.DESC;
+    }
+
+    /**
+     * Downcall method handle for:
+     * {@snippet lang=c :
+     * fpool_status fpool_netvlad_backward_with_intermediates(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *x, const void *x_data, const fpool_tensor *weights, const void *weights_data, const fpool_tensor *biases, const void *biases_data, const fpool_tensor *centroids, const void *centroids_data, const fpool_netvlad *netvlad, const fpool_tensor *assignments, const void *assignments_data, const fpool_tensor *residuals, const void *residuals_data, const fpool_tensor *dx, void *dx_data, const fpool_tensor *dweights, void *dweights_data, const fpool_tensor *dbiases, void *dbiases_data, const fpool_tensor *dcentroids, void *dcentroids_data)
+     * }
+     */
+    public static MethodHandle fpool_netvlad_backward_with_intermediates$handle() {
+        return fpool_netvlad_backward_with_intermediates.HANDLE;
+    }
+
+    /**
+     * Address for:
+     * {@snippet lang=c :
+     * fpool_status fpool_netvlad_backward_with_intermediates(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *x, const void *x_data, const fpool_tensor *weights, const void *weights_data, const fpool_tensor *biases, const void *biases_data, const fpool_tensor *centroids, const void *centroids_data, const fpool_netvlad *netvlad, const fpool_tensor *assignments, const void *assignments_data, const fpool_tensor *residuals, const void *residuals_data, const fpool_tensor *dx, void *dx_data, const fpool_tensor *dweights, void *dweights_data, const fpool_tensor *dbiases, void *dbiases_data, const fpool_tensor *dcentroids, void *dcentroids_data)
+     * }
+     */
+    public static MemorySegment fpool_netvlad_backward_with_intermediates$address() {
+        return fpool_netvlad_backward_with_intermediates.ADDR;
+    }
+
+    /**
+     * {@snippet lang=c :
+     * fpool_status fpool_netvlad_backward_with_intermediates(const fpool_tensor *dy, const void *dy_data, const fpool_tensor *x, const void *x_data, const fpool_tensor *weights, const void *weights_data, const fpool_tensor *biases, const void *biases_data, const fpool_tensor *centroids, const void *centroids_data, const fpool_netvlad *netvlad, const fpool_tensor *assignments, const void *assignments_data, const fpool_tensor *residuals, const void *residuals_data, const fpool_tensor *dx, void *dx_data, const fpool_tensor *dweights, void *dweights_data, const fpool_tensor *dbiases, void *dbiases_data, const fpool_tensor *dcentroids, void *dcentroids_data)
+     * }
+     */
+    public static int fpool_netvlad_backward_with_intermediates(MemorySegment dy, MemorySegment dy_data, MemorySegment x, MemorySegment x_data, MemorySegment weights, MemorySegment weights_data, MemorySegment biases, MemorySegment biases_data, MemorySegment centroids, MemorySegment centroids_data, MemorySegment netvlad, MemorySegment assignments, MemorySegment assignments_data, MemorySegment residuals, MemorySegment residuals_data, MemorySegment dx, MemorySegment dx_data, MemorySegment dweights, MemorySegment dweights_data, MemorySegment dbiases, MemorySegment dbiases_data, MemorySegment dcentroids, MemorySegment dcentroids_data) {
+        var mh$ = fpool_netvlad_backward_with_intermediates.HANDLE;
+        try {
+            if (TRACE_DOWNCALLS) {
+                traceDowncall("fpool_netvlad_backward_with_intermediates", dy, dy_data, x, x_data, weights, weights_data, biases, biases_data, centroids, centroids_data, netvlad, assignments, assignments_data, residuals, residuals_data, dx, dx_data, dweights, dweights_data, dbiases, dbiases_data, dcentroids, dcentroids_data);
+            }
+            return (int)mh$.invokeExact(dy, dy_data, x, x_data, weights, weights_data, biases, biases_data, centroids, centroids_data, netvlad, assignments, assignments_data, residuals, residuals_data, dx, dx_data, dweights, dweights_data, dbiases, dbiases_data, dcentroids, dcentroids_data);
         } catch (Error | RuntimeException ex) {
            throw ex;
         } catch (Throwable ex$) {
