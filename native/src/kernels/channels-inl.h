@@ -110,12 +110,14 @@ class ChannelWalk {
     auto clipped_least = hn::Zero(di);
     const std::int64_t size =
         kCarried == 0 ? r.channels : ChannelsPerBlock(r.channels, sizeof(Lane));
-    // Outputs whose windows lie inside the input, and whose channels fill a vector.
+    // Outputs whose windows lie inside the input, and whose channels fill a vector; the columns
+    // that they share with the window before may lie in the padding.
     const std::int64_t reach = kCarried + (walk.Fresh() - 1) * r.dilation + 1;
     const std::int64_t room = r.columns - reach - r.first;
     const bool vectors = r.channels >= LaneCount(D());
     const std::int64_t end = room < 0 || !vectors ? 0 : std::min(r.outputs, room / r.stride + 1);
-    const std::int64_t begin = r.first >= 0 ? 0 : (-r.first + r.stride - 1) / r.stride;
+    const std::int64_t before = -r.first - kCarried;
+    const std::int64_t begin = before <= 0 ? 0 : (before + r.stride - 1) / r.stride;
     walk.pitch_ = size;
     for (std::int64_t c = 0; c < r.channels; c += size) {
       walk.begin_ = c;
@@ -311,11 +313,15 @@ inline bool ChannelsAccept(const Pooling& p, std::int64_t lane_bytes) {
          g.d().kernel * g.h().kernel <= kLongestRun;
 }
 
+/** How many rows of outputs the first pair lacks, so that pairs begin where windows are not
+ * clipped. */
+inline std::int64_t ChannelLead(const Geometry& g) { return g.h().interior().begin % 2; }
+
 /** Pairs of rows of outputs, in tiles of columns. */
 inline RowTiles ChannelTiles(const Geometry& g) {
   constexpr std::int64_t kColumns = 128;
   constexpr std::int64_t kElements = 8192;
-  return {g.d().output, (g.h().output + 1) / 2, g.w().output,
+  return {g.d().output, (g.h().output + ChannelLead(g) + 1) / 2, g.w().output,
           std::max(kColumns, kElements / g.channels)};
 }
 
@@ -343,6 +349,7 @@ class ForwardChannels {
       : p_(p),
         g_(p.geometry),
         tiles_(ChannelTiles(g_)),
+        lead_(ChannelLead(g_)),
         row_(g_.w().input * g_.channels),
         finish_(finish),
         redo_(redo),
@@ -352,14 +359,13 @@ class ForwardChannels {
   void Run(Span items) {
     RowTiles::Item item = tiles_.item(items.begin);
     for (std::int64_t index = items.begin; index < items.end; ++index, tiles_.advance(item)) {
-      const std::int64_t h = 2 * item.h;
-      const bool two = h + 1 < g_.h().output;
-      if (two && Paired(item.d, h)) {
+      const std::int64_t h = 2 * item.h - lead_;
+      if (h >= 0 && h + 1 < g_.h().output && Paired(item.d, h)) {
         Pair(item, h);
         continue;
       }
-      Single(item, h);
-      if (two) Single(item, h + 1);
+      if (h >= 0) Single(item, h);
+      if (h + 1 < g_.h().output) Single(item, h + 1);
     }
   }
 
@@ -461,6 +467,7 @@ class ForwardChannels {
   const Pooling& p_;
   const Geometry& g_;
   const RowTiles tiles_;
+  const std::int64_t lead_;
   const std::int64_t row_;
   Finish& finish_;
   const Redo& redo_;
