@@ -464,6 +464,23 @@ TEST(LargeCases, BeyondTheCaches) {
   }
 }
 
+/** Interleaved windows whose channels fill some vectors, and not the last, in the order of memory.
+ */
+TEST(LargeCases, ChannelsBeyondTheCaches) {
+  const PretendedCache cache(0);
+  for (const std::int64_t channels : {16, 37, 83, 200}) {
+    for (const Window2D& window : {Window2D{3, 1, 1}, {3, 1, 0}, {3, 2, 1}, {3, 2, 0}, {2, 2, 0}}) {
+      PoolingCase c;
+      c.interleaved().channels(channels).input({9, 11}).values(Values::specials);
+      c.kernel({window.kernel, window.kernel}).stride({window.stride, window.stride});
+      c.pad({window.pad, window.pad}).threads({1, 2});
+      c.check(Operation::max_forward);
+      c.check(Operation::avg_forward);
+      c.bytes().check(Operation::max_forward);
+    }
+  }
+}
+
 /** Masks of planes whose outputs are streamed some rows at a time, in pieces of cache lines. */
 TEST(LargeCases, MasksBeyondTheCaches) {
   const PretendedCache cache(0);
@@ -579,6 +596,28 @@ TEST(Averages, BytesSaturateAndRoundHalfToEven) {
   for (const std::int64_t divisor : {1, 2, 4, 1'000'000'007}) {
     PoolingCase().bytes().input({9, 75}).kernel({2, 2}).stride({2, 2}).divisor(divisor).check(
         Operation::avg_forward);
+  }
+}
+
+/** Windows that slide down columns and along rows: rows of several pieces that are turned together,
+ * sums that are carried from one to the next, and threads that begin within a plane. */
+TEST(Averages, LargeWindowsThatSlide) {
+  for (const std::int64_t side : {9, 16, 63}) {
+    for (const bool whole_divisor : {false, true}) {
+      PoolingCase c;
+      c.input({45, 200}).kernel({side, side}).pad({side / 2, side / 2}).threads({1, 3});
+      if (whole_divisor) c.include_padding();
+      c.check(Operation::avg_forward);
+      c.bytes().check(Operation::avg_forward);
+    }
+  }
+}
+
+/** Windows much wider than high, most of which have to be summed in parts. */
+TEST(Averages, LongWindowsOfFewRows) {
+  for (const std::int64_t rows : {1, 2, 5}) {
+    PoolingCase().input({7, 1200}).kernel({rows, 512}).check(Operation::avg_forward);
+    PoolingCase().input({7, 1200}).kernel({rows, 101}).check(Operation::avg_forward);
   }
 }
 

@@ -56,11 +56,15 @@ struct ChannelRows {
   std::int64_t pitch;    ///< elements between two rows of outputs
   std::int64_t ahead;    ///< elements to the rows to fetch while these are reduced; 0: fetch none
   std::int64_t fetched;  ///< how many of the last rows have such successors
+  bool in_slices;  ///< of channels, all columns of one before the next: no stream, for the caches
 };
 
 // Channels of one column that are walked at a time: the columns kept stay in the first-level cache.
 constexpr std::int64_t kKeptBytes = 8192;
 constexpr std::int64_t kMostKept = 4;  ///< columns of one or two rows of outputs
+
+// Bytes of inputs that are walked in slices of channels: those that lie in the second-level cache.
+constexpr std::int64_t kMostSliced = std::int64_t{1} << 20;
 
 // Fewer channels, which do not fill the vectors of x86, are taken as rows of W*C elements instead.
 constexpr std::int64_t kLeastChannelBytes = 64;
@@ -119,7 +123,12 @@ class ChannelWalk {
     const std::int64_t before = -r.first - kCarried;
     const std::int64_t begin = before <= 0 ? 0 : (before + r.stride - 1) / r.stride;
     walk.pitch_ = size;
-    for (std::int64_t c = 0; c < r.channels; c += size) {
+    bool in_slices = false;
+    if constexpr (kSlices) {
+      in_slices = r.in_slices && vectors;
+      if (in_slices) walk.Slices(begin, end, sum, sum1, least, least1);
+    }
+    for (std::int64_t c = 0; !in_slices && c < r.channels; c += size) {
       walk.begin_ = c;
       walk.end_ = std::min(r.channels, c + size);
       walk.older_ = kept;
@@ -142,6 +151,10 @@ class ChannelWalk {
       : r_(r), writer_(writer), pointers_(r.rows) {}
 
   static constexpr int kOutputs = kStep == 0 ? 1 : 2;
+
+  // Whether rows of outputs may be walked in slices of two vectors of channels, whose kept columns
+  // stay in registers: of 64 bytes, which are whole cache lines, and of which there are 32.
+  static constexpr bool kSlices = kTwo && kCarried > 0 && hn::MaxLanes(D()) * sizeof(Lane) >= 64;
 
   /** Steps without outputs that fetch the columns shared with the first window. */
   static constexpr std::int64_t Lead() {
@@ -231,6 +244,75 @@ class ChannelWalk {
     Element* y = r_.output + q * r_.channels + c;
     writer_.Write(upper, factor, n, y);
     if constexpr (kOutputs == 2) writer_.Write(lower, factor1, n, y + r_.pitch);
+  }
+
+  /** All outputs; the windows of [begin, end) lie inside the input. */
+  HWY_INLINE void Slices(std::int64_t begin, std::int64_t end, V& sum, V& sum1, VI& least,
+                         VI& least1) const {
+    const std::int64_t lanes = LaneCount(D());
+    std::int64_t c = 0;
+    for (; c + 2 * lanes <= r_.channels; c += 2 * lanes) {
+      Slice<2>(begin, end, c, sum, sum1, least, least1);
+    }
+    for (; c < r_.channels; c += lanes) {
+      // The last vector overlaps its neighbour.
+      Slice<1>(begin, end, std::min(c, r_.channels - lanes), sum, sum1, least, least1);
+    }
+  }
+
+  /** The columns that a window shares with the one before, of one vector of channels. */
+  struct Kept {
+    V older, newer;    ///< of the upper row of outputs
+    V older1, newer1;  ///< of the lower one
+  };
+
+  /** The same of kVectors vectors of channels from `c` on. */
+  template <int kVectors>
+  HWY_INLINE void Slice(std::int64_t begin, std::int64_t end, std::int64_t c, V& sum, V& sum1,
+                        VI& least, VI& least1) const {
+    const std::int64_t lanes = LaneCount(D());
+    const auto none = hn::Set(D(), R::Identity());
+    Kept kept{none, none, none, none};
+    Kept kept1 = kept;
+    for (std::int64_t q = -Lead(); q < r_.outputs; ++q) {
+      if (q >= begin && q < end) {
+        Step<true>(q, c, kept, sum, least);
+        if constexpr (kVectors == 2) Step<true>(q, c + lanes, kept1, sum1, least1);
+      } else {
+        Step<false>(q, c, kept, sum, least);
+        if constexpr (kVectors == 2) Step<false>(q, c + lanes, kept1, sum1, least1);
+      }
+    }
+  }
+
+  /** One vector of the outputs `q`, as Vector(), whose kept columns lie in registers. */
+  template <bool kInside>
+  HWY_INLINE void Step(std::int64_t q, std::int64_t c, Kept& kept, V& sum, VI& least) const {
+    const std::int64_t lanes = LaneCount(D());
+    auto upper = kept.older;
+    auto lower = kept.older1;
+    if constexpr (kCarried > 1) {
+      upper = R::Combine(upper, kept.newer);
+      lower = R::Combine(lower, kept.newer1);
+    }
+    const auto none = hn::Set(D(), R::Identity());
+    auto v = none;
+    auto v1 = none;
+    std::int64_t column = r_.first + q * r_.stride + kCarried;
+    for (int t = 0; t < kFresh; ++t, ++column) {
+      if (kInside || (column >= 0 && column < r_.columns)) {
+        Column<true>(column * r_.channels + c, lanes, v, v1, sum, least);
+      } else {
+        v = v1 = none;
+      }
+      upper = R::Combine(upper, v);
+      if constexpr (kOutputs == 2) lower = R::Combine(lower, v1);
+    }
+    kept = kCarried > 1 ? Kept{kept.newer, v, kept.newer1, v1} : Kept{v, v, v1, v1};
+    if (!kInside && q < 0) return;
+    Element* y = r_.output + q * r_.channels + c;
+    writer_.Write(upper, writer_.At(0, q), lanes, y);
+    if constexpr (kOutputs == 2) writer_.Write(lower, writer_.At(1, q), lanes, y + r_.pitch);
   }
 
   /** The oldest column kept has made room for the newest. */
@@ -350,6 +432,8 @@ class ForwardChannels {
         g_(p.geometry),
         tiles_(ChannelTiles(g_)),
         lead_(ChannelLead(g_)),
+        sliced_(g_.input_size() * static_cast<std::int64_t>(sizeof(Element)) <= kMostSliced &&
+                !beyond_cache(p)),
         row_(g_.w().input * g_.channels),
         finish_(finish),
         redo_(redo),
@@ -399,6 +483,7 @@ class ForwardChannels {
     r.output = static_cast<Element*>(p_.output) +
                ((item.plane * g_.d().output + item.d) * axis.output + h) * r.pitch +
                columns.begin * g_.channels;
+    r.in_slices = sliced_;
     // Rows that share none with the next are read in the order of memory as it is.
     if (finish_.stream && axis.stride < axis.reach()) {
       r.fetched = std::min(outputs * axis.stride, count);
@@ -468,6 +553,7 @@ class ForwardChannels {
   const Geometry& g_;
   const RowTiles tiles_;
   const std::int64_t lead_;
+  const bool sliced_;
   const std::int64_t row_;
   Finish& finish_;
   const Redo& redo_;
